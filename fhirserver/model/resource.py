@@ -1,0 +1,39 @@
+"""A version of a resource, as the store hands it out and the interactions pass it on.
+
+https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Resource = dict[str, Any]
+"""A resource as parsed JSON: str, int, bool, `Number` for decimals, list, dict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one resource.
+
+    `json` is the exact text as served, UTF-8, `meta` included; None for a deletion (a tombstone).
+    `updated` is `meta.lastUpdated`, with zone UTC and whole milliseconds. `method` is the HTTP method that history shows.
+    """
+
+    resource_type: str
+    id: str
+    version: int
+    updated: datetime
+    json: bytes | None
+    method: str = "PUT"
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this version is a deletion."""
+        return self.json is None
+
+    @property
+    def version_id(self) -> str:
+        """`meta.versionId`."""
+        return str(self.version)

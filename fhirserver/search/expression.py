@@ -1,0 +1,160 @@
+"""The search Expression: a small tree of typed conditions over a stored document.
+
+It is written once and read twice: `search.compile` turns it into a MongoDB filter, `search.match` answers it in memory, and a
+property test holds the two equal. Searches, permits, and later granular scopes and subscriptions are all made of these nodes.
+
+A `path` is a dotted place in the stored document (`index.code`, `security.owners`, `by.principal`); it comes from the
+definitions or from this code, never from a client. A path may lead to one value or to an array of them: "some value at the path"
+covers both. Values are str, int, bool or datetime.
+
+Nodes are frozen and hashable: equal permits are recognised as equal. Build them with `all_of`, `any_of` and `negate`, which fold
+constants, so that `All()` and `Nothing()` stand only at the top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+Scalar = str | int | bool | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True of every document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """True of no document. No query is ever sent for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Every term holds."""
+
+    terms: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one term holds."""
+
+    terms: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The term does not hold; also true where the path is absent."""
+
+    term: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """Some value at the path equals one of `values`."""
+
+    path: str
+    values: frozenset[Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """There is at least one value at the path, and every one of them is among `values`."""
+
+    path: str
+    values: frozenset[Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """There is a value at the path: not absent, not null, not an empty array."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Some one value at the path lies between the bounds, both inclusive; None leaves that side open."""
+
+    path: str
+    low: Scalar | None
+    high: Scalar | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixed:
+    """Some string at the path starts with `text`, byte for byte."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Containing:
+    """Some string at the path contains `text`, byte for byte."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Some one subdocument at the path satisfies `term`, whose own paths are relative to it."""
+
+    path: str
+    term: Expression
+
+
+Expression = All | Nothing | And | Or | Not | In | Within | Exists | Range | Prefixed | Containing | Some
+
+
+def all_of(*terms: Expression) -> Expression:
+    """The conjunction, flat and with constants folded; of no terms: `All`."""
+    flat: dict[Expression, None] = {}
+    for term in terms:
+        if isinstance(term, Nothing):
+            return Nothing()
+        for part in term.terms if isinstance(term, And) else (term,):
+            if not isinstance(part, All):
+                flat[part] = None
+    if not flat:
+        return All()
+    return next(iter(flat)) if len(flat) == 1 else And(tuple(flat))
+
+
+def any_of(*terms: Expression) -> Expression:
+    """The disjunction, flat and with constants folded; of no terms: `Nothing`."""
+    flat: dict[Expression, None] = {}
+    for term in terms:
+        if isinstance(term, All):
+            return All()
+        for part in term.terms if isinstance(term, Or) else (term,):
+            if not isinstance(part, Nothing):
+                flat[part] = None
+    if not flat:
+        return Nothing()
+    return next(iter(flat)) if len(flat) == 1 else Or(tuple(flat))
+
+
+def negate(term: Expression) -> Expression:
+    """The negation, with constants and double negation folded."""
+    match term:
+        case All():
+            return Nothing()
+        case Nothing():
+            return All()
+        case Not(inner):
+            return inner
+        case _:
+            return Not(term)
+
+
+def one_of(path: str, *values: Scalar) -> Expression:
+    """`In`, or `Nothing` when there are no values."""
+    return In(path, frozenset(values)) if values else Nothing()
+
+
+def within(path: str, values: frozenset[Scalar]) -> Expression:
+    """`Within`, or `Nothing` when there are no values."""
+    return Within(path, values) if values else Nothing()
