@@ -1,0 +1,62 @@
+"""What every test may use: a real one-member replica set, and a database of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from pymongo import MongoClient
+
+from fhirserver.store.embedded import Embedded
+
+Result = TypeVar("Result")
+
+
+def in_own_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end in a loop and thread of its own, so that the tests' session loop is not touched."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real mongod, shared by the whole run: FHIRSERVER_TEST_MONGO_URL, else an embedded one."""
+    if given := os.environ.get("FHIRSERVER_TEST_MONGO_URL"):
+        yield given
+        return
+    folder: Path = tmp_path_factory.mktemp("mongod")
+    embedded = Embedded(folder, mongod=os.environ.get("FHIRSERVER_MONGOD"), cache_gb=0.25, oplog_mb=128)
+    url = in_own_loop(embedded.start())
+    yield url
+    in_own_loop(embedded.stop())
+
+
+@pytest.fixture(scope="session")
+def _mongo_client(mongo_url: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def database_name(_mongo_client: MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """The name of a fresh database, dropped after the test."""
+    name = f"t{uuid.uuid4().hex[:16]}"
+    yield name
+    _mongo_client.drop_database(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With FHIRSERVER_FORBID_SKIPS a skipped test is a failed one: nothing is left out unseen."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("FHIRSERVER_FORBID_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"Skips are forbidden here: {report.longrepr}"
+    return report  # type: ignore[return-value]
