@@ -1,1 +1,30 @@
+"""Definitions: what R4 says, as tables.
 
+`load()` gives the registry of structures, search parameters, value sets, compartments and operations; `shipped()`
+finds the data that travels with the server. The tables are compiled from HL7's package by `definitions.build`, which
+only the command line calls. This room must not know of requests, stores or profiles of its own.
+"""
+
+from fhirserver.definitions.operations import Compartment, Operation, OperationParameter
+from fhirserver.definitions.parameters import Component, SearchParameter
+from fhirserver.definitions.registry import Definitions, load
+from fhirserver.definitions.shipped import shipped
+from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
+from fhirserver.definitions.values import ValueSet
+
+__all__ = [
+    "Binding",
+    "Compartment",
+    "Component",
+    "Constraint",
+    "Definitions",
+    "Element",
+    "ElementType",
+    "Operation",
+    "OperationParameter",
+    "SearchParameter",
+    "Structure",
+    "ValueSet",
+    "load",
+    "shipped",
+]
