@@ -61,7 +61,8 @@ def parse(data: bytes, *, limit: int = RESOURCE_LIMIT) -> Any:
     except (ValueError, RecursionError, _TooLong):
         return _parse_exactly(data)
     # Text that is written again byte for byte had no key twice and lost no digit: most clients send just that.
-    if (_encode(value) == data or _is_kept(value, data)) and not _is_deep(value, data):
+    written = _encode(value)
+    if (written == data or _is_kept(written, data)) and not _is_deep(value, data):
         return value
     return _parse_exactly(data)
 
@@ -101,21 +102,22 @@ def _as_raw(value: Any) -> msgspec.Raw:
 
 _decode = msgspec.json.Decoder(float_hook=_number).decode
 _encode = msgspec.json.Encoder(enc_hook=_as_raw, decimal_format="number").encode
-_recode = msgspec.json.Encoder(enc_hook=lambda _: 0).encode
 _MINUS_ZERO = re.compile(rb"-0[\s,}\]]")
 _WHITE_SPACE = b" \t\n\r"
 
 
-def _is_kept(value: Any, data: bytes) -> bool:
+def _is_kept(written: bytes, data: bytes) -> bool:
     """Whether the fast decoder surely kept everything of a text that is not in our own form.
 
     It keeps the last of two equal keys, so the keys are counted in the text and in what comes out of it: a quote followed
     by a colon is a key, or stands inside a string on both sides. Where an escape could hide a quote, a space or a colon,
     the answer is no, and so it is for `-0`, which the decoder takes for `0`.
     """
-    if b"\\u002" in data or b"\\u003" in data or data.endswith(b"-0") or _MINUS_ZERO.search(data):
+    if b"\\" in data and (b"\\u002" in data or b"\\u003" in data):
         return False
-    return _count_keys(data) == _count_keys(_recode(value))
+    if data.endswith(b"-0") or _MINUS_ZERO.search(data):
+        return False
+    return _count_keys(data) == _count_keys(written)
 
 
 def _count_keys(data: bytes) -> int:
