@@ -1,0 +1,159 @@
+"""Compiled expressions: one, or all that are asked of a resource type at once.
+
+https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fhirserver.fhirpath.compiler import Compiler, Direct, Emit
+from fhirserver.fhirpath.elements import Static, TypeSystem
+from fhirserver.fhirpath.errors import FhirPathError
+from fhirserver.fhirpath.parser import parse
+from fhirserver.fhirpath.runtime import Environment, Node, Step
+
+if TYPE_CHECKING:
+    from fhirserver.definitions import Definitions
+
+SHAPES = 2_048
+"""Sets of elements whose plan is kept."""
+
+
+def compile_path(definitions: Definitions, expression: str, resource_type: str) -> Callable[..., list[Node]]:
+    """The expression as a function of a value of that type to the nodes it selects.
+
+    `resource_type` may also be a data type, or a nested element by its path (`Observation.component`) or by the type name
+    of its nodes, as the components of composite search parameters need. `%resource` and `resolve()` of contained resources
+    then need the whole resource as the second argument.
+
+    Raises FhirPathError. The value must have passed validation: the JSON types are not looked at again.
+    """
+    step = _compiled(TypeSystem(definitions), expression, resource_type).step
+
+    def path(value: Any, resource: Any = None) -> list[Node]:
+        found: list[Node] = []
+        if step is not None:
+            step(value, Environment(value if resource is None else resource), found)
+        return found
+
+    return path
+
+
+class Plan:
+    """Several expressions over one resource type, by name: only those that can have a result are run.
+
+    Which can is decided by the elements that the resource has: each expression names those of which it needs one. Resources
+    of one type have few shapes, so what to run is worked out once for each.
+    """
+
+    def __init__(self, definitions: Definitions, resource_type: str, expressions: Mapping[str, str]) -> None:
+        types = TypeSystem(definitions)
+        self._programs: list[tuple[str, Program]] = []
+        self._bits: dict[str, int] = {}
+        self._always = 0
+        for name, expression in expressions.items():
+            program = _compiled(types, expression, resource_type)
+            if program.step is not None:
+                self._add(name, program)
+        self._shapes: dict[int, Shape] = {}
+
+    def __call__(self, resource: Mapping[str, Any]) -> dict[str, list[Node]]:
+        """The nodes that each expression selects; an expression that selects none is not in the answer."""
+        wanted = self._always
+        bits = self._bits
+        for key in resource:
+            if key in bits:
+                wanted |= bits[key]
+        shape = self._shapes.get(wanted)
+        if shape is None:
+            shape = self._shape(wanted)
+        found = {}
+        for name, key, type in shape.single:
+            found[name] = [(type, resource[key])]
+        for name, key, type in shape.repeated:
+            found[name] = [(type, item) for item in resource[key] if item is not None]
+        environment = Environment(resource)
+        for name, step in shape.steps:
+            nodes: list[Node] = []
+            step(resource, environment, nodes)
+            if nodes:
+                found[name] = nodes
+        return found
+
+    def _add(self, name: str, program: Program) -> None:
+        if program.keys is None:
+            self._always |= self._bit(name, program)
+            return
+        if len(program.direct) == len(program.keys):
+            # One bit for each alternative of a choice element: the shape then says which of them is there.
+            for direct in program.direct:
+                self._bits[direct.key] = self._bits.get(direct.key, 0) | self._bit(
+                    name, replace(program, direct=(direct,))
+                )
+            return
+        bit = self._bit(name, program)
+        for key in program.keys:
+            self._bits[key] = self._bits.get(key, 0) | bit
+
+    def _bit(self, name: str, program: Program) -> int:
+        self._programs.append((name, program))
+        return 1 << (len(self._programs) - 1)
+
+    def _shape(self, wanted: int) -> Shape:
+        if len(self._shapes) >= SHAPES:
+            self._shapes.clear()
+        shape = self._shapes[wanted] = Shape()
+        for number, (name, program) in enumerate(self._programs):
+            if wanted >> number & 1:
+                shape.add(name, program)
+        return shape
+
+
+class Shape:
+    """What to run for a resource that has certain elements: those that are results as they are, and steps."""
+
+    def __init__(self) -> None:
+        self.single: list[tuple[str, str, str]] = []
+        self.repeated: list[tuple[str, str, str]] = []
+        self.steps: list[tuple[str, Step]] = []
+        self._names: set[str] = set()
+
+    def add(self, name: str, program: Program) -> None:
+        """Add what is wanted of an expression."""
+        if name in self._names:
+            # Two alternatives of a choice at once, which no valid resource has: the expression as a whole decides.
+            self.single = [each for each in self.single if each[0] != name]
+            self.steps = [each for each in self.steps if each[0] != name]
+        elif program.direct:
+            direct = program.direct[0]
+            (self.repeated if direct.is_list else self.single).append((name, direct.key, direct.type))
+            self._names.add(name)
+            return
+        if program.step is not None:
+            self.steps.append((name, program.step))
+        self._names.add(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled expression; `keys` are the JSON names of which one must be there, None if it can do without."""
+
+    step: Step | None
+    keys: frozenset[str] | None
+    direct: tuple[Direct, ...] = ()
+
+
+def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:
+    tree = parse(expression)
+    named = types.named(type_name)
+    if named is None:
+        raise FhirPathError(f"'{type_name}' is not a type.", 0, expression)
+    focus = Static(named.name, is_focus=True)
+    compiler = Compiler(types, expression, focus)
+    step = compiler.into(tree, focus, Emit(compiler))
+    if step is None or compiler.always:
+        return Program(step, None)
+    return Program(step, frozenset(compiler.keys), tuple(compiler.direct.get(step, ())))
