@@ -8,7 +8,7 @@ only the command line calls. This room must not know of requests, stores or prof
 from fhirserver.definitions.operations import Compartment, Operation, OperationParameter
 from fhirserver.definitions.parameters import Component, SearchParameter
 from fhirserver.definitions.registry import Definitions, load
-from fhirserver.definitions.shipped import shipped
+from fhirserver.definitions.shipping import shipped
 from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
 from fhirserver.definitions.values import ValueSet
 

@@ -20,25 +20,29 @@ _LANGUAGE = re.compile(
     r"|x(?:-[a-z0-9]{1,8})+"
     r"|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de)"
     r"|art-lojban|cel-gaulish|no-(?:bok|nyn)|zh-(?:guoyu|hakka|min|min-nan|xiang)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
-# RFC 6838, section 4.2 (names) and RFC 2045, section 5.1 (parameters).
+# RFC 6838, section 4.2 (names) and RFC 2045, section 5.1 (parameters); HL7's own examples write spaces and slashes in
+# an unquoted value, so there anything printable stands.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&\-^_.+]{0,126}"
 _ATTRIBUTE = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
-_MEDIA_TYPE = re.compile(rf'{_NAME}/{_NAME}(?:[ \t]*;[ \t]*{_ATTRIBUTE}=(?:{_ATTRIBUTE}|"(?:[^"\\\r\n]|\\.)*"))*')
+_VALUE = r'[^\s;"]+(?: [^\s;"]+)*|"(?:[^"\\\r\n]|\\.)*"'
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[ \t]*{_ATTRIBUTE}=(?:{_VALUE}))*")
 
 # FHIR's own short names for its formats, which CapabilityStatement.format may hold in place of a media type.
 _FORMATS = frozenset({"xml", "json", "ttl"})
 
 # UCUM, section 2: a symbol is made of printable ASCII without the operators, or of anything within square brackets;
-# outside the brackets it does not end in a digit, save for the powers of ten 10* and 10^.
-_SYMBOL = r"(?:10[*^]|(?:[0-9]*(?:\[[!-Z\\^-z|~]*\]|[!#-'*,:-Z\\^-z|~]))+)"
-_ANNOTATION = r"(?:\{[!-z|~]*\})"
+# outside the brackets it does not end in a digit, save for the powers of ten 10* and 10^. Annotations hold no space
+# there, but HL7's own lists of units have some that do.
+_SYMBOL = r"(?:10[*^]|(?:[0-9]*(?:\[[!-Z\\^-z|~]+\]|[!#-'*,:-Z\\^-z|~]))+)"
+_ANNOTATION = r"(?:\{[ -z|~]*\})"
 _COMPONENT = rf"(?:{_SYMBOL}(?:[+-]?[0-9]+)?{_ANNOTATION}?|{_ANNOTATION}|[0-9]+{_ANNOTATION}?)"
 _TERM = re.compile(rf"/?{_COMPONENT}(?:[./]{_COMPONENT})*")
 _INNERMOST = re.compile(r"\(([^()]*)\)(?:[+-]?[0-9]+)?")
 _ANNOTATIONS = re.compile(_ANNOTATION)
+_BRACKETS = re.compile(r"\[[!-Z\\^-z|~]+\]")
 
 
 def is_language(code: str) -> bool:
@@ -55,8 +59,8 @@ def is_unit(code: str) -> bool:
     """Whether the code is a well-formed UCUM unit; whether its atoms exist is not asked."""
     if not code or len(code) > 255:
         return False
-    # An annotation may hold parentheses of its own, which group nothing.
-    text = _ANNOTATIONS.sub("{}", code)
+    # Annotations and brackets may hold parentheses of their own, which group nothing.
+    text = _BRACKETS.sub("[x]", _ANNOTATIONS.sub("{}", code))
     while "(" in text:
         group = _INNERMOST.search(text)
         if group is None or _TERM.fullmatch(group[1]) is None:

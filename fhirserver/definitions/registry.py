@@ -74,7 +74,7 @@ class Definitions:
         self.unexpanded: Mapping[str, str] = MappingProxyType(self._file.unexpanded)
         self.structures: Mapping[str, Structure] = Lazy(self._file.structures, self._structure)
         self._parameters = Lazy(self._file.structures, self._search_parameters)
-        self._value_sets = Lazy(self._file.value_sets, self._value_set)
+        self.value_sets: Mapping[str, ValueSet] = Lazy(self._file.value_sets, self._value_set)
         self._children: dict[str, tuple[Element, ...]] = {}
 
     @cached_property
@@ -115,7 +115,7 @@ class Definitions:
 
     def value_set(self, canonical: str) -> ValueSet | None:
         """The expansion of a value set that no value may leave; None if it has none here."""
-        return self._value_sets.get(unversioned(canonical))
+        return self.value_sets.get(unversioned(canonical))
 
     @cached_property
     def _types(self) -> list[ElementType]:
