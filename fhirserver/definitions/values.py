@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from fhirserver.definitions.grammars import GRAMMARS
 
@@ -51,7 +50,6 @@ def value_set(url: str, by_system: Mapping[str, Iterable[str]], grammars: Iterab
     return ValueSet(url, frozen, frozenset().union(*frozen.values()), tuple(grammars))
 
 
-@cache
 def unversioned(canonical: str) -> str:
     """A canonical without its version and fragment."""
     return canonical.partition("#")[0].partition("|")[0]
