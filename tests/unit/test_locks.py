@@ -1,0 +1,39 @@
+"""The locks: every requirement has a version and hashes, no host is named, and the two agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements.lock", "requirements-server.lock")
+
+
+def locked(name: str) -> dict[str, str]:
+    """Package name to its version and hashes."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return {line.split("==")[0]: " ".join(line.split()) for line in text.splitlines() if line.strip()}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_by_hash_and_names_no_host(name: str) -> None:
+    assert [line for line in locked(name).values() if "==" not in line or "--hash=sha256:" not in line] == []
+    assert not re.search(r"https?://|--index|--find-links|--extra|file:", (ROOT / name).read_text())
+
+
+def test_what_a_server_needs_is_locked_alike_in_both() -> None:
+    everything, server = (locked(name) for name in LOCKS)
+    assert {name: everything.get(name) for name in server} == server
+
+
+def test_every_requirement_of_the_project_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    names = {re.split(r"[\[<>=;\s]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
+    assert {re.sub(r"[-_.]+", "-", name) for name in names} <= set(locked("requirements.lock"))
