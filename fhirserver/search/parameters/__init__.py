@@ -1,0 +1,40 @@
+"""One file for each type of search parameter: what is stored of a value, and what a query asks of that.
+
+Each module has `MODIFIERS`, `indexed(nodes, circumstances)` and `condition(term)`. `TYPES` is the one list of what is searched
+by now; parameters of other types are not promised, and asking for one is told so.
+
+https://hl7.org/fhir/R4/search.html#ptypes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fhirserver.search.expression import Expression
+from fhirserver.search.parameters import date, reference, string, token, uri
+from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterType:
+    """Both sides of a parameter type, and its modifiers (`[type]` stands for the name of any resource type)."""
+
+    modifiers: frozenset[str]
+    condition: Callable[[Term], Expression]
+    indexed: Callable[[list[Node], Circumstances], Indexed | None]
+
+
+TYPES: Mapping[str, ParameterType] = {
+    name: ParameterType(module.MODIFIERS, module.condition, module.indexed)
+    for name, module in (
+        ("token", token),
+        ("string", string),
+        ("reference", reference),
+        ("date", date),
+        ("uri", uri),
+    )
+}
+
+MODIFIERS: Mapping[str, frozenset[str]] = {name: type.modifiers for name, type in TYPES.items()}
+"""The modifiers that work, by parameter type."""

@@ -1,0 +1,167 @@
+"""Date parameters: a value is the interval that it stands for, and so is what is stored.
+
+A date without a time is all of its day, a Period runs from the first instant of its start to the last of its end, and an end that
+is not given is open. A time without a zone is UTC, in queries as in resources. Ends are microseconds, both inclusive.
+
+With q the interval of the query and t that of the resource:
+`eq` q contains t; `ne` it does not; `gt` some of t lies after q; `lt` before; `ge` as gt, or q contains t; `le` as lt, or q contains t;
+`sa` all of t lies after q; `eb` before; `ap` q, widened by a tenth of its distance from now, overlaps t.
+
+https://hl7.org/fhir/R4/search.html#date and https://hl7.org/fhir/R4/search.html#prefix
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from fhirserver.model.dates import BEGINNING, END, interval, moment
+from fhirserver.search.expression import Expression, Range, Some, all_of, any_of
+from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+
+MODIFIERS = frozenset({"missing"})
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SPACE_FOR_PLUS = re.compile(r"(?<=T)(\S+) (\d\d:\d\d)$")
+
+
+class Prefix(StrEnum):
+    """How the query's interval is compared."""
+
+    EQ, NE, GT, LT, GE, LE, SA, EB, AP = "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"
+
+
+_PREFIXES = frozenset(Prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class DateRange:
+    """A value of a query: its prefix and its interval."""
+
+    prefix: Prefix
+    low: int
+    high: int
+
+    @classmethod
+    def parse(cls, text: str, now: datetime) -> DateRange:
+        """Read a value; `ap` is widened here. Raises ValueError."""
+        prefix = Prefix.EQ
+        if text[:2] in _PREFIXES:
+            prefix, text = Prefix(text[:2]), text[2:]
+        if " " in text:
+            # A plus sign that was not percent-encoded has come as a space.
+            text = _SPACE_FOR_PLUS.sub(r"\1+\2", text)
+        low, high = interval(text)
+        if prefix is Prefix.AP:
+            tenth = abs((now - _EPOCH) // _MICROSECOND - (low + high) // 2) // 10
+            low, high = low - tenth, high + tenth
+        return cls(prefix, low, high)
+
+
+def condition(term: Term) -> Expression:
+    """What the query asks of a parameter whose intervals are stored."""
+    return any_of(*(Some(term.path, _STORED[asked.prefix](asked)) for asked in _asked(term)))
+
+
+def condition_on_instant(term: Term) -> Expression:
+    """What the query asks where one datetime, to the millisecond, is stored (`_lastUpdated`)."""
+    return any_of(*(_on_instant(term.path, asked) for asked in _asked(term)))
+
+
+def _asked(term: Term) -> list[DateRange]:
+    try:
+        return [DateRange.parse(text, term.now) for text in term.texts()]
+    except ValueError as error:
+        raise term.refuse(str(error)) from None
+
+
+# Bounds that follow from others are written out where they give an index a place to start and to stop.
+_STORED: dict[Prefix, Callable[[DateRange], Expression]] = {
+    Prefix.EQ: lambda q: all_of(Range("lo", q.low, None), Range("hi", None, q.high)),
+    Prefix.NE: lambda q: any_of(Range("lo", None, q.low - 1), Range("hi", q.high + 1, None)),
+    Prefix.GT: lambda q: Range("hi", q.high + 1, None),
+    Prefix.LT: lambda q: Range("lo", None, q.low - 1),
+    Prefix.GE: lambda q: all_of(
+        Range("hi", q.low, None), any_of(Range("lo", q.low, None), Range("hi", q.high + 1, None))
+    ),
+    Prefix.LE: lambda q: all_of(
+        Range("lo", None, q.high), any_of(Range("hi", None, q.high), Range("lo", None, q.low - 1))
+    ),
+    Prefix.SA: lambda q: Range("lo", q.high + 1, None),
+    Prefix.EB: lambda q: Range("hi", None, q.low - 1),
+    Prefix.AP: lambda q: all_of(Range("lo", None, q.high), Range("hi", q.low, None)),
+}
+
+
+def _on_instant(path: str, q: DateRange) -> Expression:
+    match q.prefix:
+        case Prefix.EQ | Prefix.AP:
+            return all_of(_after(path, q.low), _before(path, q.high))
+        case Prefix.NE:
+            return any_of(_before(path, q.low - 1), _after(path, q.high + 1))
+        case Prefix.GE:
+            return _after(path, q.low)
+        case Prefix.LE:
+            return _before(path, q.high)
+        case Prefix.GT | Prefix.SA:
+            return _after(path, q.high + 1)
+        case Prefix.LT | Prefix.EB:
+            return _before(path, q.low - 1)
+
+
+def _after(path: str, low: int) -> Expression:
+    return Range(path, _moment(low, END), None)
+
+
+def _before(path: str, high: int) -> Expression:
+    return Range(path, None, _moment(high, BEGINNING))
+
+
+def _moment(microseconds: int, _: int) -> datetime:
+    """The moment, or the first or last one that can be written: every stored one lies between these."""
+    try:
+        return moment(microseconds)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC) if microseconds < 0 else datetime.max.replace(tzinfo=UTC)
+
+
+def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
+    """What is stored for these values; a date that is not one is left out, since it can equal nothing."""
+    found: list[dict[str, int]] = []
+    for kind, value in nodes:
+        try:
+            low, high = _READERS[kind](value) if kind in _READERS else interval(value)
+        except (TypeError, ValueError):
+            continue
+        entry = {"lo": low, "hi": high}
+        if entry not in found:
+            found.append(entry)
+    if not found:
+        return None
+    if len(found) == 1:
+        return found, low, high
+    return found, min(entry["lo"] for entry in found), max(entry["hi"] for entry in found)
+
+
+def _period(value: Any) -> tuple[int, int]:
+    start, end = value.get("start"), value.get("end")
+    if start is None and end is None:
+        raise ValueError("A Period without an end on either side.")
+    return (interval(start)[0] if start else BEGINNING), (interval(end)[1] if end else END)
+
+
+def _timing(value: Any) -> tuple[int, int]:
+    """The outer limits only: what happens between them does not matter to search."""
+    ends = [interval(event) for event in value.get("event", ()) if event]
+    bounds = value.get("repeat", {}).get("boundsPeriod")
+    if bounds:
+        ends.append(_period(bounds))
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+_READERS: dict[str, Callable[[Any], tuple[int, int]]] = {"Period": _period, "Timing": _timing}

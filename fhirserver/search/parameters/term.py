@@ -1,0 +1,53 @@
+"""What both sides of every parameter type are given: the term of a query, and the circumstances it is read in.
+
+https://hl7.org/fhir/R4/search.html#ptypes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fhirserver.model.outcome import BadRequest
+from fhirserver.search.escaping import unescape
+
+Node = tuple[str, Any]
+"""A value that a parameter's expression selects: the name of its FHIR type, and its JSON."""
+
+Indexed = tuple[Any, str | int, str | int]
+"""What is stored of a parameter: the values under `index`, and the low and high scalar under `sort`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the meaning of a value depends on beside itself."""
+
+    base_url: str
+    case_sensitive_systems: frozenset[str]
+    resource_types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One parameter of a query.
+
+    `name` is as the client wrote it, `path` where its values are stored, `targets` the types that a reference may point to
+    (empty: any). `alternatives` are still escaped; there is at least one, and none is empty.
+    """
+
+    name: str
+    path: str
+    targets: tuple[str, ...]
+    modifier: str
+    alternatives: tuple[str, ...]
+    circumstances: Circumstances
+    now: datetime
+
+    def texts(self) -> list[str]:
+        """The alternatives with their escapes taken away."""
+        return [unescape(text) for text in self.alternatives]
+
+    def refuse(self, reason: str) -> BadRequest:
+        """The error for a value that cannot be read."""
+        return BadRequest(f"The parameter '{self.name}' cannot be read: {reason}")

@@ -1,0 +1,129 @@
+"""The search parameters that work, resource type by resource type, looked up once.
+
+https://hl7.org/fhir/R4/searchparameter-registry.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+from fhirserver.definitions import Definitions, SearchParameter
+from fhirserver.search.expression import Expression, In, negate
+from fhirserver.search.parameters import TYPES, date
+from fhirserver.search.parameters.term import Term
+
+PAIR = "_pair"
+"""The key, under `index`, of the strings `Patient/id|token` that answer `patient=...&code=...` from one index."""
+
+_PAIRED_CODE, _PAIRED_PATIENTS = "code", ("patient", "subject")
+_RESOLVED = re.compile(r"resolve\(\) is (\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Searchable:
+    """A search parameter of one resource type, ready to be asked.
+
+    `targets` are the types that its expression lets through, which can be fewer than its definition names. `is_indexed` is false
+    of what the document holds outside `index`: `_id` and `_lastUpdated`.
+    """
+
+    code: str
+    type: str
+    path: str
+    low: str
+    high: str
+    targets: tuple[str, ...]
+    modifiers: frozenset[str]
+    condition: Callable[[Term], Expression]
+    is_indexed: bool
+    definition: SearchParameter
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What one resource type can be searched by.
+
+    `owners` are the codes of reference parameters that tie a resource to a patient. `paired` are those of them whose values are stored
+    together with the resource's `code`; there are none where the type has no such pair.
+    """
+
+    searchable: Mapping[str, Searchable]
+    owners: frozenset[str]
+    paired: frozenset[str]
+
+
+def supported(definitions: Definitions, resource_type: str) -> Mapping[str, SearchParameter]:
+    """The search parameters of the type that work, by code."""
+    return {code: each.definition for code, each in registry(definitions, resource_type).searchable.items()}
+
+
+@cache
+def resource_types(definitions: Definitions) -> frozenset[str]:
+    """The types that a reference in a query may name."""
+    return frozenset(definitions.resource_types)
+
+
+@cache
+def registry(definitions: Definitions, resource_type: str) -> Registry:
+    """The registry of a type; the definitions are the server's one and only, so it is made once."""
+    parameters = definitions.search_parameters(resource_type)
+    searchable = {
+        code: _searchable(parameter)
+        for code, parameter in parameters.items()
+        # A phonetic or geographic comparison is not what the type alone says, and without an expression there are no values.
+        if parameter.type in TYPES and parameter.expression and parameter.usage in (None, "normal")
+    }
+    in_compartment = definitions.compartments["Patient"].resources.get(resource_type, ())
+    owners = frozenset(
+        code
+        for code in (*_PAIRED_PATIENTS, *in_compartment)
+        if code in searchable and searchable[code].type == "reference"
+    )
+    if resource_type == "Patient":
+        owners = frozenset()
+    code = searchable.get(_PAIRED_CODE)
+    paired = owners.intersection(_PAIRED_PATIENTS) if code is not None and code.type == "token" else frozenset()
+    return Registry(MappingProxyType(searchable), owners, paired)
+
+
+def _searchable(parameter: SearchParameter) -> Searchable:
+    code = parameter.code
+    type = TYPES[parameter.type]
+    if code in _OUTSIDE:
+        path, modifiers, condition = _OUTSIDE[code]
+        return Searchable(code, parameter.type, path, path, path, (), modifiers, condition, False, parameter)
+    return Searchable(
+        code,
+        parameter.type,
+        f"index.{code}",
+        f"sort.{code}.lo",
+        f"sort.{code}.hi",
+        _targets(parameter),
+        type.modifiers,
+        type.condition,
+        True,
+        parameter,
+    )
+
+
+def _targets(parameter: SearchParameter) -> tuple[str, ...]:
+    """`Observation?patient=` can only ever find a Patient, whatever else the definition lists."""
+    resolved = _RESOLVED.findall(parameter.expression)
+    if resolved and len(resolved) == len(parameter.expression.split(" | ")):
+        return tuple(dict.fromkeys(resolved))
+    return parameter.targets
+
+
+def _id(term: Term) -> Expression:
+    found = In(term.path, frozenset(term.texts()))
+    return negate(found) if term.modifier == "not" else found
+
+
+_OUTSIDE: Mapping[str, tuple[str, frozenset[str], Callable[[Term], Expression]]] = {
+    "_id": ("_id", frozenset({"missing", "not"}), _id),
+    "_lastUpdated": ("updated", date.MODIFIERS, date.condition_on_instant),
+}

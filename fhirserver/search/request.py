@@ -1,0 +1,74 @@
+"""A search as the rooms above and below it see it: parsed once, frozen, with no text of the client's left to interpret.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fhirserver.model.outcome import Issue
+from fhirserver.search.expression import Expression
+
+Total = Literal["none", "estimate", "accurate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a search may ask for; reaching one is always said."""
+
+    parameters: int = 50
+    alternatives: int = 100
+    value_length: int = 8_000
+    sort_keys: int = 4
+    default_count: int = 20
+    max_count: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of `_sort`: ascending orders by the low scalar, descending by the high one; what has none comes last."""
+
+    code: str
+    path_low: str
+    path_high: str
+    descending: bool
+
+    @property
+    def path(self) -> str:
+        """The stored scalar that this direction orders by."""
+        return self.path_high if self.descending else self.path_low
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """An `_include` (the matches' own references), or with `reverse` a `_revinclude` (references to the matches).
+
+    `source_type` holds the reference, in the search parameter `code`; `target_type` narrows what it may point to.
+    """
+
+    source_type: str
+    code: str
+    target_type: str | None
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search of one type.
+
+    `used` are the parameters that counted, for the self link; `ignored` says what did not, or not as asked. `patients`, if not
+    None, are ids of which every match has one as the patient of a reference (or as its own id): the gate may decide for these alone.
+    """
+
+    resource_type: str
+    expression: Expression
+    sort: tuple[SortKey, ...] = ()
+    count: int = 20
+    total: Total = "none"
+    summary_count: bool = False
+    includes: tuple[Include, ...] = ()
+    used: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[Issue, ...] = ()
+    patients: frozenset[str] | None = None
