@@ -22,6 +22,7 @@ from fhirserver.search.registry import PAIR, registry, resource_types
 Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
 
+_REMEMBERED = 1_000
 _BRANCH = re.compile(r"\(?([A-Z]\w*(?:\.\w+)+)(?: as code)?\)?")
 
 
@@ -55,7 +56,8 @@ class Extractor:
             stored = encoders[code](nodes, circumstances)
             if stored is not None:
                 index[code], low, high = stored
-                sort[code] = {"lo": low, "hi": high}
+                if low is not None:
+                    sort[code] = {"lo": low, "hi": high}
         if extraction.paired and "code" in index:
             _pair(index, extraction.paired)
         return index, sort
@@ -70,10 +72,18 @@ class Extractor:
     def _encoder(self, type: str, expression: str) -> Encoder:
         encoder = TYPES[type].indexed
         if type == "token" and (value_sets := _value_sets(self._definitions, expression)):
-            encoder = partial(_with_systems, encoder, value_sets)
+            encoder = partial(_with_systems, encoder, value_sets, self._codes(value_sets))
         if "extension(" in expression:
             encoder = partial(_with_extensions, encoder, self._primitives)
         return encoder
+
+    def _codes(self, value_sets: tuple[ValueSet, ...]) -> dict[str, Indexed]:
+        """What is stored for each code of these value sets alone: nearly every `code` element holds one of them."""
+        codes = {code for value_set in value_sets for code in value_set.codes}
+        if len(codes) > _REMEMBERED:
+            return {}
+        read = partial(_with_systems, TYPES["token"].indexed, value_sets, {})
+        return {code: stored for code in codes if (stored := read([("code", code)], self._circumstances)) is not None}
 
     @property
     def _primitives(self) -> frozenset[str]:
@@ -118,9 +128,16 @@ def _bindings(definitions: Definitions, path: list[str]) -> Iterator[str]:
 
 
 def _with_systems(
-    encoder: Encoder, value_sets: tuple[ValueSet, ...], nodes: list[Node], circumstances: Circumstances
+    encoder: Encoder,
+    value_sets: tuple[ValueSet, ...],
+    codes: Mapping[str, Indexed],
+    nodes: list[Node],
+    circumstances: Circumstances,
 ) -> Indexed | None:
     """A `code` has no system of its own: it is that of the value set to which the element is bound."""
+    if len(nodes) == 1 and nodes[0][0] == "code" and nodes[0][1] in codes:
+        strings, low, high = codes[nodes[0][1]]
+        return list(strings), low, high
     return encoder(
         [
             ("Coding", {"system": _system(value_sets, value), "code": value}) if kind == "code" else (kind, value)

@@ -19,6 +19,8 @@ from fhirserver.search.parameters.token import pair, tokens
 MODIFIERS = frozenset({"missing", "identifier", "[type]"})
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+# What nearly every reference looks like, and stays as it is. An id of dots alone is left to the careful reader.
+_RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}")
 
 
 def condition(term: Term) -> Expression:
@@ -63,7 +65,7 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
             if text:
                 _reference(text, circumstances.base_url, references)
             identifier = value.get("identifier")
-            if identifier and identifier.get("value"):
+            if identifier is not None and identifier.get("value"):
                 both = pair(identifier.get("system"), identifier["value"], circumstances.case_sensitive_systems)
                 identifiers.update(dict.fromkeys(both))
         elif kind == "canonical":
@@ -73,18 +75,17 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
                 references[local] = None
         elif isinstance(value, str) and value:
             _reference(value, circumstances.base_url, references)
-    stored = {}
-    if references:
-        stored["r"] = list(references)
-    if identifiers:
-        stored["i"] = list(identifiers)
-    if not stored:
-        return None
-    texts = stored.get("r", stored.get("i", []))
-    return stored, min(texts), max(texts)
+    if not references:
+        return ({"i": list(identifiers)}, None, None) if identifiers else None
+    texts = list(references)
+    stored = {"r": texts, "i": list(identifiers)} if identifiers else {"r": texts}
+    return (stored, texts[0], texts[0]) if len(texts) == 1 else (stored, min(texts), max(texts))
 
 
 def _reference(text: str, base_url: str, references: dict[str, None]) -> None:
+    if _RELATIVE.fullmatch(text):
+        references[text] = None
+        return
     reference = Reference.parse(text, base_url)
     if not reference.is_contained:
         references[reference.local or _address(reference)] = None

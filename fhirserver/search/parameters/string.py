@@ -9,7 +9,6 @@ https://hl7.org/fhir/R4/search.html#string
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from typing import Any
 
 from fhirserver.search.expression import Containing, Expression, In, Prefixed, any_of
@@ -47,7 +46,8 @@ def condition(term: Term) -> Expression:
 def fold(text: str) -> str:
     """The text without case, accents, marks and extra spaces; `ё` is `е`, but `й` is a letter of its own."""
     if text.isascii():
-        return " ".join(text.lower().translate(_ASCII).split())
+        text = text.lower()
+        return text if text.isalnum() else " ".join(text.translate(_ASCII).split())
     for mark in _APOSTROPHES:
         text = text.replace(mark, "")
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
@@ -62,22 +62,31 @@ def _folded(character: str) -> str:
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     """What is stored for these values."""
-    written = dict.fromkeys(text for kind, value in nodes for text in _texts(kind, value))
+    written: dict[str, None] = {}
+    for kind, value in nodes:
+        if isinstance(value, str):
+            written[value] = None
+        else:
+            _parts(kind, value, written)
+    written.pop("", None)
     if not written:
         return None
-    folded = list(dict.fromkeys(map(fold, written)))
-    texts = [text[:_SORTED_LENGTH] for text in folded]
-    return {"f": folded, "s": list(written)}, min(texts), max(texts)
+    if len(written) == 1:
+        (text,) = written
+        folded = fold(text)
+        return {"f": [folded], "s": [text]}, folded[:_SORTED_LENGTH], folded[:_SORTED_LENGTH]
+    all_folded = list(dict.fromkeys(map(fold, written)))
+    return {"f": all_folded, "s": list(written)}, min(all_folded)[:_SORTED_LENGTH], max(all_folded)[:_SORTED_LENGTH]
 
 
-def _texts(kind: str, value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        if value:
-            yield value
-        return
+def _parts(kind: str, value: Any, written: dict[str, None]) -> None:
     for part in _PARTS.get(kind, ()):
         texts = value.get(part)
+        if texts is None:
+            continue
         if isinstance(texts, str):
-            yield texts
-        elif texts:
-            yield from (text for text in texts if isinstance(text, str))
+            written[texts] = None
+            continue
+        for text in texts:
+            if isinstance(text, str):
+                written[text] = None

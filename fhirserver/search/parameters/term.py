@@ -15,8 +15,8 @@ from fhirserver.search.escaping import unescape
 Node = tuple[str, Any]
 """A value that a parameter's expression selects: the name of its FHIR type, and its JSON."""
 
-Indexed = tuple[Any, str | int, str | int]
-"""What is stored of a parameter: the values under `index`, and the low and high scalar under `sort`."""
+Indexed = tuple[Any, str | int | None, str | int | None]
+"""What is stored of a parameter: the values under `index`; the low and the high scalar under `sort`, or None for neither."""
 
 
 @dataclass(frozen=True, slots=True)

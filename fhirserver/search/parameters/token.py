@@ -71,10 +71,9 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
             reader(value, case_sensitive, found, texts)
     if not found:
         return None
-    if len(texts) > 1:
-        return list(found), min(texts), max(texts)
-    text = texts[0] if texts else ""
-    return list(found), text, text
+    if len(texts) == 1:
+        return list(found), texts[0], texts[0]
+    return (list(found), min(texts), max(texts)) if texts else (list(found), None, None)
 
 
 def _escape(text: str) -> str:
