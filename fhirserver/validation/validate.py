@@ -1,0 +1,50 @@
+"""Validation of a resource: every issue at once, each with its place and a sentence to act on.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from fhirserver.definitions import Definitions
+from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
+from fhirserver.validation.accept import Acceptor
+from fhirserver.validation.shapes import Shapes
+from fhirserver.validation.walk import walk
+
+Check = Callable[[dict[str, Any]], Iterable[Issue]]
+"""A further check of a resource whose structure can be read: invariants and profiles are such."""
+
+
+class Validator:
+    """Validates resources against the base definitions, then by the further checks, in their order."""
+
+    def __init__(self, definitions: Definitions, checks: Sequence[Check] = ()) -> None:
+        self._shapes = Shapes(definitions)
+        self._acceptor = Acceptor(self._shapes)
+        self._checks = tuple(checks)
+
+    def validate(self, resource: Any, *, resource_type: str | None = None) -> list[Issue]:
+        """All issues of a parsed resource; none if it is valid. `resource_type` is the type that it must have."""
+        issues: list[Issue] = []
+        if resource_type is not None and isinstance(resource, dict):
+            found = resource.get("resourceType")
+            if isinstance(found, str) and found != resource_type:
+                sentence = f"The resource is of another type; {resource_type} is expected here."
+                return [Issue("error", "structure", sentence, "resourceType")]
+        if not self._acceptor.accepts(resource):
+            issues = walk(self._shapes, resource)
+        if not any(issue.code == "structure" for issue in issues):
+            for check in self._checks:
+                issues.extend(check(resource))
+        return issues
+
+
+def error_for(issues: Sequence[Issue]) -> FhirError | None:
+    """The refusal that these issues make: 400 if the structure is broken, else 422; None if none is an error."""
+    if not any(issue.severity in ("error", "fatal") for issue in issues):
+        return None
+    is_broken = any(issue.code == "structure" and issue.severity in ("error", "fatal") for issue in issues)
+    return (BadRequest if is_broken else Unprocessable).of(issues)
