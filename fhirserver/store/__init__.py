@@ -1,1 +1,26 @@
+"""The store: the only room that speaks to MongoDB.
 
+Public: `Store` (reads, each with a Permit; commit; own rows), what a write is made of (`Write`, `Derived`, `By`) and what comes back
+(`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
+"""
+
+from fhirserver.store.changes import Change
+from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
+from fhirserver.store.layout import LayoutError
+from fhirserver.store.resources import Page, Position
+from fhirserver.store.store import Store
+
+__all__ = [
+    "By",
+    "Change",
+    "Derive",
+    "Derived",
+    "LayoutError",
+    "Member",
+    "Page",
+    "Position",
+    "Seal",
+    "Store",
+    "Write",
+    "Written",
+]

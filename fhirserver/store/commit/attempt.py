@@ -1,0 +1,255 @@
+"""One attempt at a group: one MongoDB transaction that reads, decides each member, and writes those that may be written.
+
+The read is the guard: it carries each member's permit, and a version changed after it makes the transaction conflict, never a
+lost update. Members that fail leave before anything is written.
+
+https://hl7.org/fhir/R4/http.html#concurrency
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from fhirserver.model.outcome import Conflict, FhirError, Forbidden, MethodNotAllowed, PreconditionFailed
+from fhirserver.model.resource import Version
+from fhirserver.search.compile import compile as compile_filter
+from fhirserver.search.expression import Expression, In, Nothing, all_of
+from fhirserver.search.match import match
+from fhirserver.store import feed
+from fhirserver.store.client import Document, Mongo, Query, Session
+from fhirserver.store.coalesce import paths
+from fhirserver.store.commit.prepare import Prepared, finish
+from fhirserver.store.commit.write import Companion, Member, Seal, Write, Written
+from fhirserver.store.layout import FEED
+
+COMMAND_BYTES: Final = 12 * 1024 * 1024
+"""Bytes of documents in one insert or update command; MongoDB takes 16 MiB."""
+
+NO_SUCH_ID = "Resources are created with POST; the server chooses their ids."
+NOT_WRITABLE = "This resource may be read, but not changed, with this access token."
+WRONG_VERSION = "The resource's current version is not one that If-Match names."
+EXISTS = "The resource exists already, and If-None-Match forbids to replace it."
+
+_DUPLICATE_KEY: Final = 11000
+_CURRENT: Final[tuple[str, ...]] = ("version", "updated", "deleted", "method", "by", "json", "security")
+
+Outcome = Written | FhirError | None
+
+
+class Aborted(Exception):
+    """MongoDB did not accept a document, or a version was not there any more."""
+
+
+class Taken(Aborted):
+    """A key is taken."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What the members that pass will write."""
+
+    outcomes: list[Outcome]
+    members: list[Member] = field(default_factory=list)
+    inserts: dict[str, list[RawBSONDocument]] = field(default_factory=lambda: defaultdict(list))
+    updates: dict[str, list[Document]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The means of an attempt."""
+
+    mongo: Mongo
+    session: Session
+    clock: Callable[[], datetime]
+    seal: Seal
+
+    async def run(self, group: Sequence[Prepared], *, check_ids: bool) -> list[Outcome]:
+        """Decide and write, up to but without the commit. `check_ids` looks for taken ids even where the server made them."""
+        current = await self._current(group)
+        taken = await self._taken(group, current, check_ids)
+        now = self.clock()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        plan = _Plan([])
+        for prepared in group:
+            key = (prepared.write.resource_type, prepared.write.id)
+            try:
+                plan.outcomes.append(_decide(plan, prepared, current.get(key), key in taken, now))
+            except FhirError as error:
+                plan.outcomes.append(error)
+        if plan.members:
+            companions = itertools.chain(
+                (companion for member in plan.members for companion in member.write.companions), self.seal(plan.members)
+            )
+            await self._write(plan, companions)
+        return plan.outcomes
+
+    async def _current(self, group: Sequence[Prepared]) -> dict[tuple[str, str], Document]:
+        """The visible current versions of what the group changes: the permits are in the query, and matched again."""
+        wanted: dict[str, dict[str, tuple[Expression, Expression]]] = defaultdict(dict)
+        for prepared in group:
+            write = prepared.write
+            visible = write.permit.of(write.resource_type)
+            if write.method != "POST" and not isinstance(visible, Nothing):
+                wanted[write.resource_type][write.id] = (visible, write.permit.writes(write.resource_type))
+        found: dict[tuple[str, str], Document] = {}
+        for resource_type, each in wanted.items():
+            for row in await self._guarded(resource_type, each):
+                if match(each[row["_id"]][0], row):
+                    found[resource_type, row["_id"]] = row
+        return found
+
+    async def _guarded(self, resource_type: str, each: Mapping[str, tuple[Expression, Expression]]) -> list[Document]:
+        branches: dict[Expression, set[str]] = defaultdict(set)
+        roots = set(_CURRENT)
+        for id, (visible, writable) in each.items():
+            branches[visible].add(id)
+            roots |= paths(visible) | paths(writable)
+        filters = [compile_filter(all_of(In("_id", frozenset(ids)), visible)) for visible, ids in branches.items()]
+        filter = filters[0] if len(filters) == 1 else {"$or": filters}
+        projection = dict.fromkeys(roots - {"_id"}, 1)
+        return await self.mongo.find_plainly(
+            resource_type, Query(filter, limit=len(each), projection=projection, hint="_id_"), self.session
+        )
+
+    async def _taken(
+        self, group: Sequence[Prepared], current: Mapping[tuple[str, str], Document], check_ids: bool
+    ) -> set[tuple[str, str]]:
+        """Which ids that are to be new exist already. Only ids are read: that an id is taken is all that may come of it."""
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for prepared in group:
+            write = prepared.write
+            is_new = write.method == "PUT" and write.may_create and (write.resource_type, write.id) not in current
+            if is_new or (check_ids and write.method == "POST"):
+                wanted[write.resource_type].append(write.id)
+        taken: set[tuple[str, str]] = set()
+        for resource_type, ids in wanted.items():
+            query = Query({"_id": {"$in": ids}}, limit=len(ids), projection={"_id": 1}, hint="_id_")
+            rows = await self.mongo.find_plainly(resource_type, query, self.session)
+            taken |= {(resource_type, row["_id"]) for row in rows}
+        return taken
+
+    async def _write(self, plan: _Plan, companions: Iterable[Companion]) -> None:
+        for collection, document in companions:
+            plan.inserts[collection].append(RawBSONDocument(bson.encode(document)))
+        for collection, documents in plan.inserts.items():
+            for portion in _portions(documents):
+                await self._send({"insert": collection, "documents": portion})
+        for collection, updates in plan.updates.items():
+            for portion in _portions(updates):
+                if await self._send({"update": collection, "updates": portion}) != len(portion):
+                    raise Aborted
+
+    async def _send(self, command: Document) -> int:
+        reply = await self.mongo.command(command, self.session)
+        for error in reply.get("writeErrors", ()):
+            raise Taken if error["code"] == _DUPLICATE_KEY else Aborted(error["code"])
+        count: int = reply["n"]
+        return count
+
+
+def _decide(plan: _Plan, prepared: Prepared, current: Document | None, taken: bool, now: datetime) -> Outcome:
+    write = prepared.write
+    if write.method == "POST":
+        if taken:
+            raise Conflict
+        return _create(plan, prepared, now)
+    if current is None:
+        return _decide_unseen(plan, prepared, taken, now)
+    if write.method == "DELETE" and current["deleted"]:
+        return None
+    _check(write, current)
+    updated = max(now, current["updated"].replace(tzinfo=UTC))
+    number = current["version"] + 1
+    if write.method == "DELETE":
+        version = Version(write.resource_type, write.id, number, updated, None, "DELETE")
+        document, security = _tombstone(write, version, current["security"])
+    else:
+        text, document = finish(prepared, number, updated)
+        version = Version(write.resource_type, write.id, number, updated, text, "PUT")
+        security = write.derived.security if write.derived is not None else {}
+    plan.inserts[f"{write.resource_type}.history"].append(_superseded(write.id, current))
+    plan.updates[write.resource_type].append(
+        {"q": {"_id": write.id, "version": current["version"]}, "u": document, "upsert": False, "multi": False}
+    )
+    return _planned(plan, Member(write, version, bool(current["deleted"])), security)
+
+
+def _decide_unseen(plan: _Plan, prepared: Prepared, taken: bool, now: datetime) -> Outcome:
+    """A write to an id that is absent or hidden: the answers do not tell which, save the one to clients that choose ids."""
+    write = prepared.write
+    if write.method == "DELETE":
+        return None
+    if not write.may_create:
+        raise MethodNotAllowed(NO_SUCH_ID)
+    if write.if_match is not None:
+        raise PreconditionFailed(WRONG_VERSION)
+    if taken:
+        raise Conflict
+    return _create(plan, prepared, now)
+
+
+def _check(write: Write, current: Document) -> None:
+    if not match(write.permit.writes(write.resource_type), current):
+        raise Forbidden(NOT_WRITABLE)
+    if write.if_none_match_any and not current["deleted"]:
+        raise PreconditionFailed(EXISTS)
+    if write.if_match is None or str(current["version"]) in write.if_match:
+        return
+    if "*" not in write.if_match or current["deleted"]:
+        raise PreconditionFailed(WRONG_VERSION)
+
+
+def _create(plan: _Plan, prepared: Prepared, now: datetime) -> Written:
+    write = prepared.write
+    text, document = finish(prepared, 1, now)
+    plan.inserts[write.resource_type].append(document)
+    version = Version(write.resource_type, write.id, 1, now, text, write.method)
+    return _planned(plan, Member(write, version, True), write.derived.security if write.derived is not None else {})
+
+
+def _planned(plan: _Plan, member: Member, security: Mapping[str, Any]) -> Written:
+    plan.members.append(member)
+    plan.inserts[FEED].append(RawBSONDocument(bson.encode(feed.row(member.version, member.created, security))))
+    return Written(member.version, member.created)
+
+
+def _superseded(id: str, current: Document) -> RawBSONDocument:
+    kept = {name: current[name] for name in _CURRENT if name in current}
+    return RawBSONDocument(bson.encode({"_id": {"id": id, "version": current["version"]}, **kept}))
+
+
+def _tombstone(write: Write, version: Version, security: Document) -> tuple[RawBSONDocument, Document]:
+    # It keeps the last version's security facts: without them a deletion would show to anyone, or to no one.
+    by = {"request": write.by.request, "principal": write.by.principal, "client": write.by.client}
+    document = {
+        "_id": write.id,
+        "version": version.version,
+        "updated": version.updated,
+        "deleted": True,
+        "method": "DELETE",
+        "by": by,
+        "security": security,
+    }
+    return RawBSONDocument(bson.encode(document)), security
+
+
+def _portions(documents: Sequence[Any]) -> Iterable[list[Any]]:
+    """The documents, or updates, in runs that each fit one command."""
+    portion: list[Any] = []
+    size = 0
+    for document in documents:
+        length = len((document["u"] if type(document) is dict else document).raw)
+        if portion and size + length > COMMAND_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(document)
+        size += length
+    yield portion

@@ -1,0 +1,143 @@
+"""The bytes of a version: most of them made when the write arrives, the rest when its version number is known.
+
+The text and the native copy are the truth and its shadow: the copy is decoded from the text, never the other way. What does
+not depend on the attempt is encoded once, while the group before is still in flight; BSON documents are then joined as bytes.
+
+https://hl7.org/fhir/R4/resource.html#Meta and https://bsonspec.org/spec.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import DecimalException
+from typing import Any, Final
+
+import bson
+import msgspec
+from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
+
+from fhirserver.model import json
+from fhirserver.model.dates import instant
+from fhirserver.model.outcome import TooLarge
+from fhirserver.store.client import Document
+from fhirserver.store.commit.write import By, Derived, Write
+
+TEXT_LIMIT: Final = 5_000_000
+BSON_LIMIT: Final = 15 * 1024 * 1024
+
+_HEAD: Final = ("resourceType", "id", "meta")
+_HEAD_ROOM: Final = 200
+_INT64: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A write with the bytes that no attempt changes."""
+
+    write: Write
+    meta: Document
+    tail: bytes  # the text of the resource without resourceType, id and meta
+    native_tail: bytes | None
+    facts: bytes  # deleted, method, by, index, sort, security
+    size: int
+
+
+def prepare(write: Write, *, native_copy: bool) -> Prepared:
+    """Encode what can be encoded ahead. Raises TooLarge."""
+    if write.resource is None or write.derived is None:
+        return Prepared(write, {}, b"", None, b"", _HEAD_ROOM)
+    meta = {
+        key: value for key, value in write.resource.get("meta", {}).items() if key not in ("versionId", "lastUpdated")
+    }
+    tail = json.dump({key: value for key, value in write.resource.items() if key not in _HEAD})
+    length = len(tail) + len(write.id) + (len(json.dump(meta)) if meta else 0) + _HEAD_ROOM
+    if length > TEXT_LIMIT:
+        raise TooLarge(f"The resource's text is longer than {TEXT_LIMIT} bytes.")
+    facts = facts_of(write.method, write.by, write.derived)
+    native_tail = _native(tail) if native_copy else None
+    size = length + len(facts) + (len(native_tail) if native_tail is not None else 0)
+    if size > BSON_LIMIT:
+        raise TooLarge(f"The resource with its search values is longer than {BSON_LIMIT} bytes.")
+    return Prepared(write, meta, tail, native_tail, facts, size)
+
+
+def facts_of(method: str, by: By, derived: Derived) -> bytes:
+    """The fields that are derived, or known when the write arrives, as BSON."""
+    return bson.encode(
+        {
+            "deleted": False,
+            "method": method,
+            "by": {"request": by.request, "principal": by.principal, "client": by.client},
+            **derived_fields(derived),
+        }
+    )
+
+
+def derived_fields(derived: Derived) -> Document:
+    """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes."""
+    references: dict[str, None] = {}
+    for values in derived.index.values():
+        if isinstance(values, dict) and "r" in values:
+            references.update(dict.fromkeys(values["r"]))
+    index = {**derived.index, "_refs": list(references)} if references else derived.index
+    return {"index": index, "sort": derived.sort, "security": derived.security}
+
+
+def finish(prepared: Prepared, version: int, updated: datetime) -> tuple[bytes, RawBSONDocument]:
+    """The exact text of the version, and its document."""
+    write, tail = prepared.write, prepared.tail
+    meta = {"versionId": str(version), "lastUpdated": instant(updated), **prepared.meta}
+    head = json.dump({"resourceType": write.resource_type, "id": write.id, "meta": meta})
+    text = head if tail == b"{}" else head[:-1] + b"," + tail[1:]
+    parts = [bson.encode({"_id": write.id, "version": version, "updated": updated, "json": text}), prepared.facts]
+    if prepared.native_tail is not None:
+        parts.append(_embedded(b"resource", _joined([_native(head), prepared.native_tail])))
+    return text, RawBSONDocument(_joined(parts))
+
+
+def native(text: bytes) -> RawBSONDocument:
+    """The native copy of a whole text."""
+    return RawBSONDocument(_native(text))
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    body = b"".join([part[4:-1] for part in parts])
+    return struct.pack("<i", len(body) + 5) + body + b"\0"
+
+
+def _embedded(name: bytes, document: bytes) -> bytes:
+    """A document whose one element is this document."""
+    return _joined([b"\0\0\0\0\x03" + name + b"\0" + document + b"\0"])
+
+
+def _native(text: bytes) -> bytes:
+    value = _decode(text)
+    try:
+        return bson.encode(value)
+    except OverflowError:
+        return bson.encode(_without_big(value))
+
+
+def _decimal(text: str) -> Decimal128 | str:
+    try:
+        return Decimal128(text)
+    except (DecimalException, ValueError):
+        return text  # more digits, or a larger exponent, than Decimal128 holds
+
+
+_decode = msgspec.json.Decoder(float_hook=_decimal).decode
+
+
+def _without_big(value: Any) -> Any:
+    """The value with the integers that int64 cannot hold as text."""
+    if isinstance(value, Mapping):
+        return {key: _without_big(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_big(item) for item in value]
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        return str(value)
+    return value

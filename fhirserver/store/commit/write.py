@@ -1,0 +1,97 @@
+"""A write as the interactions ask for it, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fhirserver.model.resource import Resource, Version
+from fhirserver.search.permit import Permit
+
+Companion = tuple[str, Mapping[str, Any]]
+"""A document of another room's, with its collection, that is written with the version or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who really wrote a version, as the server knows it."""
+
+    request: str
+    principal: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What is computed from a resource and stored beside it: search values, sort scalars, security facts."""
+
+    index: dict[str, Any]
+    sort: dict[str, Any]
+    security: dict[str, Any]
+
+
+Derive = Callable[[str, Resource], Derived]
+"""Computes the derived fields of a resource of this type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write.
+
+    POST creates under a server-made id; PUT updates, or creates at the id if `may_create`; DELETE deletes. `permit` decides which
+    current version is visible (`of`) and which may be replaced (`writes`); the candidate was matched by the caller.
+    `if_match` holds version ids, or "*".
+    """
+
+    method: Literal["POST", "PUT", "DELETE"]
+    resource_type: str
+    id: str
+    resource: Resource | None
+    derived: Derived | None
+    by: By
+    permit: Permit
+    if_match: tuple[str, ...] | None = None
+    if_none_match_any: bool = False
+    may_create: bool = False
+    companions: tuple[Companion, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A write that is on disk. `created` also where a deleted resource came back."""
+
+    version: Version
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A write of a group whose outcome is decided and not yet committed, as `seal` sees it."""
+
+    write: Write
+    version: Version
+    created: bool
+
+
+Seal = Callable[[Sequence[Member]], Iterable[Companion]]
+"""Called once an attempt with the members in group order; what it returns is written with them."""
+
+
+def request_rows(members: Sequence[Member]) -> Iterable[Companion]:
+    """A plain row a write: which request changed what, by whom."""
+    for member in members:
+        by, version = member.write.by, member.version
+        yield (
+            "requests",
+            {
+                "request": by.request,
+                "principal": by.principal,
+                "client": by.client,
+                "at": version.updated,
+                "method": version.method,
+                "type": version.resource_type,
+                "id": version.id,
+                "version": version.version,
+            },
+        )

@@ -1,0 +1,168 @@
+"""The compound indexes, each with the query that it serves.
+
+About ten a collection: each one more costs every write. At most one array an index, because MongoDB refuses two (error 171)
+and says so only at an insert. What no row serves is answered by `_id` order and a filter, within the time limit.
+
+https://www.mongodb.com/docs/manual/core/indexes/index-types/index-compound/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhirserver.search.expression import And, Expression, In
+
+Order = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index: the path it leads with, the order it keeps behind that, and the query it is there for.
+
+    `narrows` says that one value of the lead is few documents, so the index is right even where it cannot give the order.
+    """
+
+    name: str
+    lead: str | None
+    order: Order
+    serves: str
+    narrows: bool = True
+
+    @property
+    def keys(self) -> Order:
+        """The keys as MongoDB takes them."""
+        return ((self.lead, 1), *self.order) if self.lead is not None else self.order
+
+
+BY_ID: Order = (("_id", 1),)
+
+
+def _newest(code: str) -> Order:
+    return ((f"sort.{code}.hi", -1), ("_id", -1))
+
+
+UPDATED = Index(
+    "updated", None, (("updated", 1), ("_id", 1)), "?_lastUpdated=ge..., ?_sort=_lastUpdated and -_lastUpdated"
+)
+OWNER = Index("owner", "security.owner", BY_ID, "whatever a permit by the sole owner reaches, in `_id` order")
+OWNERS = Index("owners", "security.owners", BY_ID, "a permit's branch for resources with several owners")
+WRITER = Index("writer", "by.principal", BY_ID, "a permit's branch for what the caller wrote itself")
+REFERENCES = Index(
+    "references", "index._refs", BY_ID, "_revinclude, and a reference parameter without a row of its own"
+)
+IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
+
+EVERY_TYPE = (UPDATED, OWNER, OWNERS, WRITER, REFERENCES)
+
+
+def _clinical(date: str) -> tuple[Index, ...]:
+    """What a type with a patient, a code and a date is asked for."""
+    return (
+        IDENTIFIER,
+        Index("pair", "index._pair", _newest(date), f"?patient=P&code=C&_sort=-{date}"),
+        Index("patient", "index.patient.r", _newest(date), f"?patient=P&_sort=-{date}"),
+        Index("code", "index.code", _newest(date), f"?code=C&_sort=-{date}", narrows=False),
+    )
+
+
+def _of_patient(order: Order, serves: str) -> tuple[Index, ...]:
+    return (IDENTIFIER, Index("patient", "index.patient.r", order, serves))
+
+
+def _reference(code: str, order: Order = BY_ID, serves: str | None = None) -> Index:
+    return Index(code, f"index.{code}.r", order, serves or f"?{code}=Type/id")
+
+
+def _name(code: str) -> Index:
+    # A prefix is a range, and behind a range no index keeps an order: these sort what they find.
+    return Index(code, f"index.{code}.f", BY_ID, f"?{code}=beginning", narrows=False)
+
+
+OF_TYPE: dict[str, tuple[Index, ...]] = {
+    "Observation": (*_clinical("date"), _reference("subject", _newest("date"), "?subject=Patient/P&_sort=-date")),
+    "Condition": _clinical("recorded-date"),
+    "Procedure": _clinical("date"),
+    "DiagnosticReport": _clinical("date"),
+    "ServiceRequest": _clinical("authored"),
+    "MedicationRequest": _clinical("authoredon"),
+    "AllergyIntolerance": _clinical("date"),
+    "Immunization": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
+    "Encounter": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
+    "DocumentReference": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
+    "Coverage": (*_of_patient(BY_ID, "?patient=P"), _reference("beneficiary")),
+    "Consent": (
+        *_of_patient(_newest("date"), "?patient=P&_sort=-date, and the rules of the owners of what is asked for"),
+        _reference("actor", BY_ID, "the Consents that name an actor: whose records may she see?"),
+    ),
+    "Appointment": (
+        *_of_patient(_newest("date"), "?patient=P&_sort=-date"),
+        _reference("actor", _newest("date"), "?actor=Practitioner/p&_sort=-date"),
+    ),
+    "Schedule": (IDENTIFIER, _reference("actor")),
+    "Slot": (
+        _reference("schedule", (("sort.start.lo", 1), ("_id", 1)), "?schedule=Schedule/s&_sort=start"),
+        Index("status", "index.status", (("sort.start.lo", 1), ("_id", 1)), "?status=free&_sort=start", narrows=False),
+    ),
+    "Patient": (IDENTIFIER, _name("name"), _name("family")),
+    "Practitioner": (IDENTIFIER, _name("name")),
+    "PractitionerRole": (
+        IDENTIFIER,
+        _reference("practitioner", BY_ID, "?practitioner=P, and the roles of a caller"),
+        _reference("organization"),
+    ),
+    "Organization": (IDENTIFIER, _name("name"), _reference("partof")),
+    "Location": (IDENTIFIER, _name("name")),
+    "HealthcareService": (IDENTIFIER, _reference("organization")),
+}
+
+THE_EIGHT = (
+    "Patient",
+    "Coverage",
+    "MedicationRequest",
+    "Immunization",
+    "Observation",
+    "Consent",
+    "Slot",
+    "Appointment",
+)
+DIRECTORY = (
+    "Schedule",
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Location",
+    "HealthcareService",
+    "Endpoint",
+    "Medication",
+)
+
+
+def of(resource_type: str) -> tuple[Index, ...]:
+    """The indexes of a type's collection, the more telling first."""
+    return (*OF_TYPE.get(resource_type, (IDENTIFIER,)), *EVERY_TYPE)
+
+
+def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str, int]] | None) -> Index | None:
+    """The index to name for a search: one whose lead the expression fixes, best with the order wanted, if any."""
+    fixed = set(_fixed(expression))
+    narrowing = None
+    for index in of(resource_type):
+        if index.lead is None or index.lead not in fixed or index in (OWNER, OWNERS, WRITER):
+            continue
+        if order is None or keeps(index.order, order):
+            return index
+        if index.narrows and narrowing is None:
+            narrowing = index
+    return narrowing
+
+
+def keeps(kept: Sequence[tuple[str, int]], wanted: Sequence[tuple[str, int]]) -> bool:
+    """Whether an index with this order gives the wanted one, read forwards or backwards."""
+    start = tuple(kept[: len(wanted)])
+    return start == tuple(wanted) or start == tuple((path, -direction) for path, direction in wanted)
+
+
+def _fixed(expression: Expression) -> Sequence[str]:
+    terms = expression.terms if isinstance(expression, And) else (expression,)
+    return [term.path for term in terms if isinstance(term, In)]

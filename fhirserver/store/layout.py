@@ -1,0 +1,162 @@
+"""Collections and indexes: made before a type's first write, once, under a lock, outside any transaction; and the layout document.
+
+MongoDB cannot add an index to an existing collection inside a transaction. At the start only the types that a clinic surely
+needs are made, because 292 collections with all their indexes are 2,500 files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from fhirserver.model.outcome import Unavailable
+from fhirserver.store import indexes
+from fhirserver.store.client import Document, Mongo, Query, translated
+
+LAYOUT: Final = 1
+"""The shape of the stored documents and what is derived in them. It grows when a `reindex` is needed."""
+
+FEED: Final = "feed"
+LAYOUT_ROWS: Final = "layout"
+
+_EXISTS: Final = 48
+_NO_COLLECTION: Final = 26
+_BLOCKS: Final = {"wiredTiger": {"configString": "block_compressor=zstd"}}
+
+_HISTORY_INDEXES: Final = [{"name": "instance", "key": {"_id.id": 1, "_id.version": -1}}]
+_FEED_INDEXES: Final = [
+    {"name": "time", "key": {"updated": 1, "_id": 1}},
+    {"name": "type", "key": {"type": 1, "updated": 1, "_id": 1}},
+]
+
+
+class LayoutError(Exception):
+    """The database is of another layout; the text says what to do."""
+
+
+class Layout:
+    """Which collections are ready to be written, and which indexes are still being built."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._made: set[str] = set()
+        self._making: dict[str, asyncio.Lock] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self.building: set[tuple[str, str]] = set()
+
+    async def start(self) -> None:
+        """Refuse a layout that is not ours, and make what every installation needs."""
+        await self.check()
+        with translated():
+            present = set(await self._mongo.database.list_collection_names())
+            await self._create(FEED, _FEED_INDEXES)
+            await self._create(LAYOUT_ROWS, [])
+        wanted = dict.fromkeys((*indexes.THE_EIGHT, *indexes.DIRECTORY))
+        for resource_type in wanted:
+            if resource_type not in present:
+                await self.ensure(resource_type)
+        # Those with data may need a new index built: the server serves meanwhile, and says that it is not ready.
+        for resource_type in sorted(name for name in present if name[0].isupper() and "." not in name):
+            missing = await self._missing(resource_type)
+            self.building |= {(resource_type, index["name"]) for index in missing}
+            if missing:
+                task = asyncio.create_task(self.ensure(resource_type))
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
+            else:
+                self._made.add(resource_type)
+
+    async def check(self) -> None:
+        """Raise LayoutError unless the database has our layout; a new one gets it."""
+        rows = await self._mongo.find(LAYOUT_ROWS, Query({"_id": "layout"}, limit=1))
+        if not rows:
+            await self.record()
+            return
+        found = rows[0]["version"]
+        if found > LAYOUT:
+            raise LayoutError(
+                f"The database has layout {found}, this program knows layout {LAYOUT}: use a newer program."
+            )
+        if found < LAYOUT:
+            raise LayoutError(
+                f"The database has layout {found}, this program needs layout {LAYOUT}: run `fhirserver reindex` first."
+            )
+
+    async def record(self) -> None:
+        """Write down that the database has our layout."""
+        with translated():
+            await self._mongo.database[LAYOUT_ROWS].replace_one(
+                {"_id": "layout"}, {"_id": "layout", "version": LAYOUT}, upsert=True
+            )
+
+    async def ensure(self, resource_type: str) -> None:
+        """The type's two collections with their indexes are there."""
+        if resource_type in self._made:
+            return
+        # The commands do nothing the second time, so servers that meet here do not hurt each other: the lock saves the round trips.
+        async with self._making.setdefault(resource_type, asyncio.Lock()):
+            if resource_type in self._made:
+                return
+            with translated():
+                await self._drop_changed(resource_type)
+                await self._create(resource_type, _definitions(resource_type))
+                await self._create(f"{resource_type}.history", _HISTORY_INDEXES)
+            self._made.add(resource_type)
+            self.building = {each for each in self.building if each[0] != resource_type}
+
+    async def ensure_rows(self, collection: str) -> None:
+        """A collection of own rows, made before the transaction that writes in it."""
+        if collection not in self._made:
+            with translated():
+                await self._create(collection, [])
+            self._made.add(collection)
+
+    def demand(self, resource_type: str, index: indexes.Index) -> None:
+        """Raise Unavailable while this index is being built: a search that needs it does not quietly run without."""
+        if (resource_type, index.name) in self.building:
+            raise Unavailable("An index that this search needs is still being built. Try again later.", retry_after=60)
+
+    async def close(self) -> None:
+        """Wait no longer for indexes; MongoDB goes on building them."""
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _create(self, collection: str, definitions: Sequence[Document]) -> None:
+        try:
+            await self._mongo.command({"create": collection, "storageEngine": _BLOCKS})
+        except OperationFailure as error:
+            if error.code != _EXISTS:
+                raise
+        if definitions:
+            await self._mongo.command({"createIndexes": collection, "indexes": list(definitions)})
+
+    async def _present(self, resource_type: str) -> dict[str, Any]:
+        try:
+            reply = await self._mongo.command({"listIndexes": resource_type, "cursor": {"batchSize": 100}})
+        except OperationFailure as error:
+            if error.code == _NO_COLLECTION:
+                return {}
+            raise
+        return {index["name"]: list(index["key"].items()) for index in reply["cursor"]["firstBatch"]}
+
+    async def _missing(self, resource_type: str) -> list[Document]:
+        with translated():
+            present = await self._present(resource_type)
+        return [
+            index for index in _definitions(resource_type) if present.get(index["name"]) != list(index["key"].items())
+        ]
+
+    async def _drop_changed(self, resource_type: str) -> None:
+        present = await self._present(resource_type)
+        for index in _definitions(resource_type):
+            keys = present.get(index["name"])
+            if keys is not None and keys != list(index["key"].items()):
+                await self._mongo.command({"dropIndexes": resource_type, "index": index["name"]})
+
+
+def _definitions(resource_type: str) -> list[Document]:
+    return [{"name": index.name, "key": dict(index.keys)} for index in indexes.of(resource_type)]

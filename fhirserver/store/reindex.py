@@ -1,0 +1,126 @@
+"""Reindex: the derived fields made again from the text, in place, while the server serves.
+
+Each row is replaced only if it still has the version that was read. The place is written down, so a run that was stopped goes on.
+A deletion has no text: its security facts are those of the version before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import bson
+
+from fhirserver.model import json
+from fhirserver.search.permit import Permit
+from fhirserver.store.client import Document, Mongo, Query, translated
+from fhirserver.store.commit.prepare import derived_fields, native
+from fhirserver.store.commit.write import Derive
+from fhirserver.store.documents import Documents
+
+BATCH: Final = 200
+
+_FIELDS: Final = {"version": 1, "json": 1, "deleted": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What a run did: rows looked at, of them versions superseded meanwhile (their writer derived them anew)."""
+
+    current: int
+    history: int
+    overtaken: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexer:
+    """The means of a run."""
+
+    mongo: Mongo
+    progress: Documents
+    derive: Derive
+    native_copy: bool
+
+    async def run(
+        self, resource_type: str, permit: Permit, *, report: Callable[[str, int], None] = lambda _, __: None
+    ) -> Reindexed:
+        """Make the derived fields of one type again."""
+        if not permit.is_system:
+            raise PermissionError("Reindexing is the server's own work.")
+        history, _ = await self._walk(resource_type, f"{resource_type}.history", report)
+        current, overtaken = await self._walk(resource_type, resource_type, report)
+        for collection in (resource_type, f"{resource_type}.history"):
+            await self.progress.delete(f"reindex:{collection}")
+        return Reindexed(current, history, overtaken)
+
+    async def _walk(self, resource_type: str, collection: str, report: Callable[[str, int], None]) -> tuple[int, int]:
+        key = f"reindex:{collection}"
+        known = await self.progress.get(key)
+        after = known["after"] if known is not None else None
+        seen = known["seen"] if known is not None else 0
+        overtaken = 0
+        while True:
+            later: Document = {} if after is None else {"_id": {"$gt": after}}
+            query = Query(later, limit=BATCH, projection=_FIELDS, sort=[("_id", 1)], hint="_id_")
+            rows = await self.mongo.find(collection, query)
+            if not rows:
+                return seen, overtaken
+            updates = [each for row in rows if (each := await self._update(resource_type, collection, row)) is not None]
+            overtaken += await self._send(collection, updates)
+            after, seen = rows[-1]["_id"], seen + len(rows)
+            await self.progress.put({"_id": key, "after": after, "seen": seen})
+            report(collection, seen)
+
+    async def _update(self, resource_type: str, collection: str, row: Document) -> Document | None:
+        text = row.get("json")
+        is_current = collection == resource_type
+        if text is None:
+            id = row["_id"] if is_current else row["_id"]["id"]
+            text = await self._last_text(resource_type, id, row["version"])
+            if text is None:
+                return None
+            fields = self._fields(resource_type, text)
+            changes: Document = {"$set": {"security": fields["security"]}}
+        else:
+            fields = self._fields(resource_type, text)
+            if not is_current:
+                changes = {"$set": {"security": fields["security"]}}
+            elif self.native_copy:
+                changes = {"$set": {**fields, "resource": native(text)}}
+            else:
+                changes = {"$set": fields, "$unset": {"resource": ""}}
+        return {"q": {"_id": row["_id"], "version": row["version"]}, "u": changes}
+
+    def _fields(self, resource_type: str, text: bytes) -> Document:
+        return derived_fields(self.derive(resource_type, json.parse(text)))
+
+    async def _last_text(self, resource_type: str, id: str, below: int) -> bytes | None:
+        filter = {"_id.id": id, "_id.version": {"$lt": below}, "deleted": False}
+        query = Query(filter, limit=1, projection={"json": 1}, sort=[("_id.version", -1)], hint="instance")
+        rows = await self.mongo.find(f"{resource_type}.history", query)
+        return rows[0]["json"] if rows else None
+
+    async def _send(self, collection: str, updates: list[Document]) -> int:
+        """Write them in runs that fit a command; how many had been overtaken."""
+        overtaken = 0
+        with translated():
+            for portion in _portions(updates):
+                reply = await self.mongo.command({"update": collection, "updates": portion, "ordered": False})
+                overtaken += len(portion) - reply["n"]
+        return overtaken
+
+
+def _portions(updates: list[Document]) -> list[list[Any]]:
+    from fhirserver.store.commit.attempt import COMMAND_BYTES
+
+    portions: list[list[Any]] = [[]]
+    size = 0
+    for update in updates:
+        length = len(bson.encode(update))
+        if portions[-1] and size + length > COMMAND_BYTES:
+            portions.append([])
+            size = 0
+        portions[-1].append(update)
+        size += length
+    return [portion for portion in portions if portion]

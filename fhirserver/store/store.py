@@ -1,0 +1,173 @@
+"""The Store: the one face of MongoDB. Every read takes a Permit, positionally and without a default."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Self
+
+from fhirserver.model.outcome import Conflict, FhirError
+from fhirserver.model.resource import Version
+from fhirserver.search.expression import Expression
+from fhirserver.search.permit import Permit
+from fhirserver.search.request import SearchRequest
+from fhirserver.store import changes as change_stream
+from fhirserver.store.client import QUERY_MS, Document, Mongo, translated
+from fhirserver.store.coalesce import Coalescer
+from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, request_rows
+from fhirserver.store.cursor import Seal as CursorSeal
+from fhirserver.store.cursor import new_key
+from fhirserver.store.documents import Documents
+from fhirserver.store.layout import LAYOUT_ROWS, Layout
+from fhirserver.store.reindex import Reindexed, Reindexer
+from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.versions import Versions
+
+KEYS = "keys"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """Resources, their versions and the server's own rows in one database."""
+
+    cursor: CursorSeal
+    """Seals and opens page cursors; there once the store has started."""
+
+    def __init__(
+        self,
+        mongo: Mongo,
+        derive: Derive,
+        *,
+        clock: Callable[[], datetime] = _now,
+        seal: Seal = request_rows,
+        native_copy: bool = True,
+    ) -> None:
+        self._mongo = mongo
+        self._clock = clock
+        self._coalescer = Coalescer(mongo)
+        self._versions = Versions(mongo, self._coalescer)
+        self._facts = Facts(mongo, self._coalescer)
+        self._layout = Layout(mongo)
+        self._committer = Committer(mongo, clock=clock, seal=seal, native_copy=native_copy)
+        self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
+        self._is_started = False
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        database: str,
+        derive: Derive,
+        *,
+        clock: Callable[[], datetime] = _now,
+        seal: Seal = request_rows,
+        native_copy: bool = True,
+        query_ms: int = QUERY_MS,
+    ) -> Self:
+        """The started store of this database. Raises LayoutError, or Unavailable."""
+        mongo = Mongo(url, database, query_ms=query_ms)
+        store = cls(mongo, derive, clock=clock, seal=seal, native_copy=native_copy)
+        try:
+            await store.start()
+        except BaseException:
+            await mongo.close()
+            raise
+        return store
+
+    async def start(self) -> None:
+        """Check the layout, make the first collections, and share the key of the cursors."""
+        await self._layout.start()
+        keys = self.documents(KEYS)
+        if (row := await keys.get("cursor")) is None:
+            await self._layout.ensure_rows(KEYS)
+            row = {"_id": "cursor", "key": new_key()}
+            try:
+                await keys.insert(row)
+            except Conflict:  # another server was first
+                row = await keys.get("cursor") or row
+        self.cursor = CursorSeal(row["key"])
+        self._is_started = True
+
+    async def close(self) -> None:
+        """Finish the writes that were taken on, and close the connections."""
+        await self._committer.close()
+        await self._layout.close()
+        await self._mongo.close()
+
+    async def ready(self) -> bool:
+        """Whether requests can be served in full: the primary answers, and no index is still being built."""
+        if not self._is_started or self._layout.building:
+            return False
+        try:
+            with translated():
+                await self._mongo.command({"ping": 1, "maxTimeMS": 1_000})
+        except FhirError:
+            return False
+        return True
+
+    async def ensure(self, resource_type: str) -> None:
+        """The type's collections and indexes are there."""
+        await self._layout.ensure(resource_type)
+
+    # Reading
+
+    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
+        """The current version, a visible tombstone included; None if absent or hidden. Reads of one turn are one query."""
+        return await self._versions.read(resource_type, id, permit)
+
+    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
+        """That version, if it and the current one are visible."""
+        return await self._versions.vread(resource_type, id, version, permit)
+
+    async def history(
+        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
+    ) -> tuple[list[Version], int]:
+        """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
+        return await self._versions.history(resource_type, id, permit, count=count, before=before)
+
+    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
+        """The page of the search behind this position."""
+        return await find(self._mongo, self._layout, request, permit, position)
+
+    async def facts(
+        self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
+    ) -> list[Document]:
+        """The facts (`_id by security index version deleted updated`) of the visible ones among these ids, tombstones included,
+        or of at most `limit` resources of which the expression is true. The rows are shared: they are not to be changed."""
+        if isinstance(which, Expression):
+            return await self._facts.where(resource_type, which, permit, limit=limit)
+        return await self._facts.of_ids(resource_type, which, permit)
+
+    def changes(self, name: str, permit: Permit) -> AsyncIterator[change_stream.Change]:
+        """Every committed version from where the reader of this name stopped, at least once, without end."""
+        return change_stream.changes(self._mongo, self.documents(change_stream.STREAMS), name, permit, self._clock)
+
+    # Writing
+
+    async def commit(self, write: Write) -> Written | None:
+        """The write, once a majority has it in the journal; None if there was nothing to delete."""
+        await self._layout.ensure(write.resource_type)
+        for collection, _ in write.companions:
+            await self._layout.ensure_rows(collection)
+        return await self._committer.commit(write)
+
+    def documents(self, name: str) -> Documents:
+        """The server's own rows of this name, which are not resources."""
+        return Documents(self._mongo, self._coalescer, name)
+
+    async def reindex(
+        self, resource_type: str | None, permit: Permit, *, report: Callable[[str, int], None] = lambda _, __: None
+    ) -> dict[str, Reindexed]:
+        """Make the derived fields of this type, or of all, again from the text; then the layout is ours."""
+        names = await self._mongo.database.list_collection_names()
+        types = sorted(name for name in names if name[0].isupper() and "." not in name)
+        done: dict[str, Reindexed] = {}
+        for each in types if resource_type is None else [resource_type]:
+            await self._layout.ensure(each)
+            done[each] = await self._reindexer.run(each, permit, report=report)
+        if resource_type is None:
+            await self._layout.record()
+        return done
