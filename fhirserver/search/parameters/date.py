@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from fhirserver.model.dates import BEGINNING, END, interval, moment
-from fhirserver.search.expression import Expression, Range, Some, all_of, any_of
+from fhirserver.search.expression import All, Expression, Nothing, Range, Some, all_of, any_of
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
@@ -115,19 +115,19 @@ def _on_instant(path: str, q: DateRange) -> Expression:
 
 
 def _after(path: str, low: int) -> Expression:
-    return Range(path, _moment(low, END), None)
+    """At `low` or later; what is stored has whole milliseconds and lies in the years 1 to 9999."""
+    try:
+        return Range(path, moment(-(-low // 1000) * 1000), None)
+    except ValueError:
+        return All() if low < 0 else Nothing()
 
 
 def _before(path: str, high: int) -> Expression:
-    return Range(path, None, _moment(high, BEGINNING))
-
-
-def _moment(microseconds: int, _: int) -> datetime:
-    """The moment, or the first or last one that can be written: every stored one lies between these."""
+    """At `high` or earlier."""
     try:
-        return moment(microseconds)
+        return Range(path, None, moment(high // 1000 * 1000))
     except ValueError:
-        return datetime.min.replace(tzinfo=UTC) if microseconds < 0 else datetime.max.replace(tzinfo=UTC)
+        return Nothing() if high < 0 else All()
 
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
