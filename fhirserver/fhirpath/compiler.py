@@ -34,7 +34,6 @@ from fhirserver.fhirpath.syntax import (
     Member,
     Operation,
     Syntax,
-    TypeName,
     TypeOperation,
     Union,
     Variable,
@@ -43,7 +42,7 @@ from fhirserver.fhirpath.syntax import (
 Then = Callable[[Static], Step | None]
 
 BOOLEAN = Static("boolean")
-TIMES = frozenset({"date", "dateTime", "instant", "time"})
+REFERENCES = frozenset({"Reference", "canonical", "uri", "url"})
 
 
 class Emit:
@@ -55,8 +54,6 @@ class Emit:
 
     def __call__(self, type: Static) -> Step | None:
         self.compiler.always |= type.is_focus
-        if self.compiler.types.is_any_resource(type):
-            return self.compiler.by_resource_type(self)
         self.types[type.name] = None
         step = runtime.emit(type.name)
         self.compiler.emitting.add(step)
@@ -74,9 +71,6 @@ class Into:
     found: bool = False
 
     def __call__(self, type: Static) -> Step | None:
-        if self.compiler.types.is_any_resource(type) and not type.is_focus:
-            self.found = True
-            return self.compiler.by_resource_type(self)
         self.asked = True
         child = self.compiler.types.child(type, self.name)
         if child is None or self.compiler.types.is_primitive(type):
@@ -94,14 +88,16 @@ class Direct(NamedTuple):
 
 
 class Steps(dict[str, Step | None]):
-    """The step for each type of node; what the compiler did not foresee is compiled when it is met."""
+    """The step for each type of value; of what only values tell, it is made when a value has told."""
 
-    def __init__(self, make: Callable[[str], Step | None]) -> None:
+    def __init__(self, compiler: Compiler, then: Then) -> None:
         super().__init__()
-        self.make = make
+        self.compiler = compiler
+        self.then = then
 
     def __missing__(self, type: str) -> Step | None:
-        step = self[type] = self.make(type)
+        self.compiler.is_running = True
+        step = self[type] = self.then(Static(type))
         return step
 
 
@@ -116,6 +112,8 @@ class Compiler:
         """The JSON names of the focus of which one must be there for a result ..."""
         self.always = False
         """... unless this is set."""
+        self.is_running = False
+        """Whether types come from values now, where an unknown element is no mistake of the expression's."""
         self.emitting: set[Step] = set()
         """Steps that only add to the results."""
         self.direct: dict[Step, list[Direct]] = {}
@@ -132,7 +130,7 @@ class Compiler:
             case Call():
                 return self.call(tree, focus, then)
             case TypeOperation(operator="as"):
-                ancestor = self.type_specifier(tree.type)
+                ancestor = self.types.type_names[tree.type.name]
                 return self.into(tree.operand, focus, lambda of: then(of) if self.types.is_a(of, ancestor) else None)
             case Union():
                 return self.union(tree, focus, then)
@@ -158,21 +156,8 @@ class Compiler:
 
     def call(self, tree: Call, focus: Static, then: Then) -> Step | None:
         if tree.name in JUDGING:
-            return self.judged(self.judgement(tree, focus), then)
-        function = SELECTING.get(tree.name)
-        if function is None:
-            raise self.error(f"The function {tree.name}() is not supported here.", tree)
-        self.check_arguments(tree, function.arguments)
-        return function.make(self, tree, focus, then)
-
-    def judgement(self, tree: Call, focus: Static) -> Truth:
-        function = JUDGING[tree.name]
-        self.check_arguments(tree, function.arguments)
-        return function.make(self, tree, focus)
-
-    def check_arguments(self, tree: Call, allowed: range) -> None:
-        if len(tree.arguments) not in allowed:
-            raise self.error(f"The function {tree.name}() does not take {len(tree.arguments)} arguments.", tree)
+            return self.judged(JUDGING[tree.name].make(self, tree, focus), then)
+        return SELECTING[tree.name].make(self, tree, focus, then)
 
     # Paths
 
@@ -187,14 +172,12 @@ class Compiler:
             step = Into(self, tree.name, then)
             found = self.into(tree.target, focus, step)
             subject = "what is before it"
-        if step.asked and not step.found:
+        if step.asked and not step.found and not self.is_running:
             raise self.error(f"'{tree.name}' is not an element of {subject}.", tree)
         return found
 
     def type_at_the_root(self, tree: Member, focus: Static, then: Then) -> Step | None:
         """`Patient.name`: the focus if it is a Patient, else nothing."""
-        if tree.name not in self.types.definitions.structures:
-            raise self.error(f"'{tree.name}' is not a type.", tree)
         return then(focus) if self.types.is_a(focus, tree.name) else None
 
     def child(self, child: Child, parent: Static, then: Then) -> Step | None:
@@ -203,7 +186,7 @@ class Compiler:
         for key, type in child.alternatives:
             if self.types.is_primitive(type) and isinstance(then, Into) and then.name in ("id", "extension"):
                 key, type = "_" + key, Static("Element")
-            step = then(type)
+            step = self.by_resource_type(then) if self.types.is_any_resource(type) else then(type)
             if step is not None:
                 steps.append((key, type, step))
         if not steps:
@@ -226,16 +209,12 @@ class Compiler:
         """`%resource`"""
         self.always = True
         root = Static(self.focus.path.partition(".")[0])
-        if not self.types.is_resource(root.name):
-            root = Static("Resource")
         step = then(root) if self.types.is_resource(root.name) else self.by_resource_type(then)
         return None if step is None else lambda value, environment, out: step(environment.resource, environment, out)
 
     def by_resource_type(self, then: Then) -> Step:
         """For resources of which only the value tells the type."""
-        return runtime.by_resource_type(
-            Steps(lambda name: then(Static(name)) if self.types.is_resource(name) else None)
-        )
+        return runtime.by_resource_type(Steps(self, lambda of: then(of) if self.types.is_resource(of.name) else None))
 
     # Collections as a whole
 
@@ -249,7 +228,7 @@ class Compiler:
         if isinstance(then, Emit):
             then.types |= emit.types
             return runtime.extended(collection)
-        steps = Steps(lambda name: then(Static(name)))
+        steps = Steps(self, then)
         for name in emit.types:
             steps[name] = then(Static(name))
         return runtime.by_type(steps, collection)
@@ -300,10 +279,8 @@ class Compiler:
                 return INFIX[tree.operator](self.truth(tree.left, focus), self.truth(tree.right, focus))
             case TypeOperation(operator="is"):
                 return self.type_test(tree, focus)
-            case Operation():
-                raise self.error(f"The operator '{tree.operator}' is not supported here.", tree)
             case Call() if tree.name in JUDGING:
-                return self.judgement(tree, focus)
+                return JUDGING[tree.name].make(self, tree, focus)
         collect, _ = self.collection(tree, focus)
 
         def truth(value: object, environment: runtime.Environment) -> bool | None:
@@ -317,10 +294,8 @@ class Compiler:
 
     def equality(self, tree: Operation, focus: Static) -> Truth:
         """`=` and `!=`"""
-        left, of_left = self.collection(tree.left, focus)
-        right, of_right = self.collection(tree.right, focus)
-        if TIMES & of_left.types.keys() and TIMES & of_right.types.keys():
-            raise self.error("Comparing dates and times is not supported here.", tree)
+        left, _ = self.collection(tree.left, focus)
+        right, _ = self.collection(tree.right, focus)
         wanted = tree.operator == "="
 
         def truth(value: object, environment: runtime.Environment) -> bool | None:
@@ -331,7 +306,7 @@ class Compiler:
 
     def type_test(self, tree: TypeOperation, focus: Static) -> Truth:
         """`is`, also of what a reference resolves to."""
-        ancestor = self.type_specifier(tree.type)
+        ancestor = self.types.type_names[tree.type.name]
         if isinstance(tree.operand, Call) and tree.operand.name == "resolve":
             return self.resolved_type_test(tree.operand, focus, self.types.resource_types(ancestor))
         collect, _ = self.collection(tree.operand, focus)
@@ -346,7 +321,7 @@ class Compiler:
         """`resolve() is T`: nothing is fetched, the reference tells its target's type."""
         test = refers_to(wanted)
         if call.target is None:
-            if focus.code not in ("Reference", "canonical", "uri", "url"):
+            if focus.code not in REFERENCES and not self.is_running:
                 raise self.error(f"{focus.name} is not a reference.", call)
             return test
         collect, _ = self.collection(call.target, focus)
@@ -356,10 +331,3 @@ class Compiler:
             return test(nodes[0][1], environment) if len(nodes) == 1 else None
 
         return truth
-
-    def type_specifier(self, name: TypeName) -> str:
-        """The FHIR type that a specifier names."""
-        found = self.types.type_names.get(name.name)
-        if found is None or name.namespace not in (None, "FHIR", "System"):
-            raise self.error(f"'{name.name}' is not a type.", name)
-        return found

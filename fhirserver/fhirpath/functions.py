@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fhirserver.fhirpath import runtime
 from fhirserver.fhirpath.elements import Static
@@ -55,8 +55,7 @@ def where(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | N
 
 def of_type(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | None:
     """`ofType(T)`, and `as(T)`, which R4 applies to collections as well."""
-    tree = TypeOperation("as", subject(call), type_argument(compiler, call), position=call.position)
-    return compiler.into(tree, focus, then)
+    return compiler.into(type_operation(call, "as"), focus, then)
 
 
 def first(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | None:
@@ -97,8 +96,7 @@ def negation(compiler: Compiler, call: Call, focus: Static) -> Truth:
 
 def type_test(compiler: Compiler, call: Call, focus: Static) -> Truth:
     """`is(T)`"""
-    tree = TypeOperation("is", subject(call), type_argument(compiler, call), position=call.position)
-    return compiler.truth(tree, focus)
+    return compiler.truth(type_operation(call, "is"), focus)
 
 
 def any_of(compiler: Compiler, tree: Expression, focus: Static) -> Truth:
@@ -120,16 +118,22 @@ def extensions(call: Call) -> Call:
     return Call(every, "where", (criteria,), position=at)
 
 
-def type_argument(compiler: Compiler, call: Call) -> TypeName:
-    """The type that an argument names."""
-    argument = call.arguments[0]
+def type_argument(argument: Expression) -> TypeName | None:
+    """The type that an argument names; None if it is no name."""
     match argument:
         case Member(target=None, name=name):
             return TypeName(None, name, position=argument.position)
         case Member(target=Member(target=None, name=namespace), name=name):
             return TypeName(namespace, name, position=argument.position)
         case _:
-            raise compiler.error("A type is expected here.", argument)
+            return None
+
+
+def type_operation(call: Call, operator: Literal["is", "as"]) -> TypeOperation:
+    """`x.is(T)` as `x is T`."""
+    name = type_argument(call.arguments[0])
+    assert name is not None  # noqa: S101 - the tree was checked
+    return TypeOperation(operator, subject(call), name, position=call.position)
 
 
 SELECTING: Mapping[str, Selecting] = {

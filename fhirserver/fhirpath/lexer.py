@@ -58,7 +58,7 @@ _TOKEN = re.compile(
             rf"(?P<date>@{_DAY})",
             rf"(?P<external>%(?:{_IDENTIFIER}|{_BACKTICKED}|{_QUOTED}))",
             r"(?P<variable>\$(?:this|index|total)\b)",
-            r"(?P<symbol><=|>=|!=|!~|[.\[\]()+\-*/&|<>=~,{}])",
+            r"(?P<symbol><=|>=|!=|!~|/(?!\*)|[.\[\]()+\-*&|<>=~,{}])",
         )
     ),
     re.DOTALL | re.ASCII,

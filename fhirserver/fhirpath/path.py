@@ -14,6 +14,7 @@ from fhirserver.fhirpath.elements import Static, TypeSystem
 from fhirserver.fhirpath.errors import FhirPathError
 from fhirserver.fhirpath.parser import parse
 from fhirserver.fhirpath.runtime import Environment, Node, Step
+from fhirserver.fhirpath.support import Support
 
 if TYPE_CHECKING:
     from fhirserver.definitions import Definitions
@@ -152,6 +153,7 @@ def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:
     if named is None:
         raise FhirPathError(f"'{type_name}' is not a type.", 0, expression)
     focus = Static(named.name, is_focus=True)
+    Support(expression, types.type_names, types.definitions.structures).check(tree)
     compiler = Compiler(types, expression, focus)
     step = compiler.into(tree, focus, Emit(compiler))
     if step is None or compiler.always:
