@@ -1,0 +1,46 @@
+"""The command line: one module a command, each a few lines over the rooms below.
+
+Public: `main`. A command's module has `arguments(parser)` and `run(arguments)`, and is imported only when it is the one that
+runs. Errors that a person can do something about are one line on standard error and exit code 1; the database's URL, its
+password and tokens that were not asked for are never printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from importlib import import_module
+
+from fhirserver import __version__
+from fhirserver.cli.failure import Failure, explained
+
+COMMANDS = {
+    "serve": "serve FHIR R4",
+    "token": "issue an access token",
+    "reindex": "rebuild what is derived from the stored resources",
+    "doctor": "examine this machine and the database",
+    "definitions": "rebuild the compiled definitions from HL7's package",
+    "bench": "measure the server beside the ceilings of this machine",
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    words = sys.argv[1:] if words is None else words
+    parser = ArgumentParser(prog="fhirserver", description="A FHIR R4 server on MongoDB.")
+    parser.add_argument("--version", action="version", version=f"fhirserver {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, says in COMMANDS.items():
+        command = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
+        if name in words:
+            import_module(f"fhirserver.cli.{name}").arguments(command)
+    arguments = parser.parse_args(words)
+    try:
+        with explained():
+            return int(import_module(f"fhirserver.cli.{arguments.command}").run(arguments) or 0)
+    except Failure as failure:
+        print(f"fhirserver {arguments.command}: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

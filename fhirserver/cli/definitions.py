@@ -1,0 +1,30 @@
+"""`fhirserver definitions build PACKAGE.tgz`: the compiled definitions, made anew from HL7's `hl7.fhir.r4.core` package."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from fhirserver.cli.failure import Failure
+from fhirserver.definitions.build import build
+from fhirserver.definitions.registry import FILE, load
+from fhirserver.definitions.shipping import PACKAGE
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """`build` and the package."""
+    make = parser.add_subparsers(dest="action", metavar="ACTION", required=True).add_parser(
+        "build", help="compile HL7's package", description="Compile HL7's package to the file that is loaded at start."
+    )
+    make.add_argument("package", type=Path, metavar="PACKAGE.tgz", help="hl7.fhir.r4.core, as the npm registry has it")
+    make.add_argument("--out", type=Path, metavar="FILE", default=PACKAGE / "definitions" / FILE, help="where to write")
+
+
+def run(given: Namespace) -> int:
+    """Compile the package and say what came out."""
+    if not given.package.is_file():
+        raise Failure(f"There is no file {given.package}.")
+    build(given.package, given.out)
+    load.cache_clear()
+    print(f"{given.out}: {given.out.stat().st_size:,} bytes")
+    return 0

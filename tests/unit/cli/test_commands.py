@@ -1,0 +1,64 @@
+"""The command line, as far as it needs no database."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from fhirserver.cli import COMMANDS, main
+
+
+def test_help_shows_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    shown = [line.split()[0] for line in told.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert shown == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_module(f"fhirserver.cli.{name}").__doc__.startswith(f"`fhirserver {name}")
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: fhirserver {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["serve", "--auth", "none", "--host", "0.0.0.0"], "auth none serves every record to everybody"),
+        (["serve", "--auth", "none", "--host", "192.0.2.1"], "auth none serves every record to everybody"),
+        (["serve", "--base-url", "ftp://fhir.example.org/fhir"], "base_url is an http or https address"),
+        (["serve", "--port", "70000"], "port is between 0 and 65535"),
+        (["serve", "--workers", "0"], "--workers is at least 1"),
+        (["serve", "--host", "192.0.2.1"], "192.0.2.1:8000 cannot be listened on"),
+        (["token", "issue", "--user", "Patient/p", "--scope", "patient/*.rs"], "There is no folder ./data"),
+        (["reindex", "Nonsense"], "Nonsense is not a resource type"),
+        (["definitions", "build", "absent.tgz"], "There is no file absent.tgz"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FHIRSERVER_MONGO_URL", raising=False)
+    assert main(words) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"fhirserver {words[0]}: ")
+    assert sentence in told.err
+    assert len(told.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["load"], ["serve", "--mongo-url", "mongodb://x", "--data", "y"]])
+def test_a_wrong_command_line_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: fhirserver" in capsys.readouterr().err
