@@ -7,7 +7,7 @@ needs are made, because 292 collections with all their indexes are 2,500 files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from pymongo.errors import OperationFailure
@@ -48,8 +48,7 @@ class Layout:
         self.building: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
-        """Refuse a layout that is not ours, and make what every installation needs."""
-        await self.check()
+        """Make what every installation needs."""
         with translated():
             present = set(await self._mongo.database.list_collection_names())
             await self._create(FEED, _FEED_INDEXES)
@@ -59,7 +58,7 @@ class Layout:
             if resource_type not in present:
                 await self.ensure(resource_type)
         # Those with data may need a new index built: the server serves meanwhile, and says that it is not ready.
-        for resource_type in sorted(name for name in present if name[0].isupper() and "." not in name):
+        for resource_type in _types(present):
             missing = await self._missing(resource_type)
             self.building |= {(resource_type, index["name"]) for index in missing}
             if missing:
@@ -91,6 +90,11 @@ class Layout:
             await self._mongo.database[LAYOUT_ROWS].replace_one(
                 {"_id": "layout"}, {"_id": "layout", "version": LAYOUT}, upsert=True
             )
+
+    async def types(self) -> list[str]:
+        """The resource types that have a collection."""
+        with translated():
+            return _types(await self._mongo.database.list_collection_names())
 
     async def ensure(self, resource_type: str) -> None:
         """The type's two collections with their indexes are there."""
@@ -156,6 +160,10 @@ class Layout:
             keys = present.get(index["name"])
             if keys is not None and keys != list(index["key"].items()):
                 await self._mongo.command({"dropIndexes": resource_type, "index": index["name"]})
+
+
+def _types(collections: Iterable[str]) -> list[str]:
+    return sorted(name for name in collections if name[0].isupper() and "." not in name)
 
 
 def _definitions(resource_type: str) -> list[Document]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import bson
+from pymongo.errors import OperationFailure
 
 from fhirserver.model import json
 from fhirserver.search.permit import Permit
 from fhirserver.store.client import Document, Mongo, Query, translated
+from fhirserver.store.commit.attempt import COMMAND_BYTES
 from fhirserver.store.commit.prepare import derived_fields, native
 from fhirserver.store.commit.write import Derive
 from fhirserver.store.documents import Documents
@@ -22,15 +24,6 @@ from fhirserver.store.documents import Documents
 BATCH: Final = 200
 
 _FIELDS: Final = {"version": 1, "json": 1, "deleted": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Reindexed:
-    """What a run did: rows looked at, of them versions superseded meanwhile (their writer derived them anew)."""
-
-    current: int
-    history: int
-    overtaken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +37,31 @@ class Reindexer:
 
     async def run(
         self, resource_type: str, permit: Permit, *, report: Callable[[str, int], None] = lambda _, __: None
-    ) -> Reindexed:
-        """Make the derived fields of one type again."""
+    ) -> int:
+        """Make the derived fields of one type again; how many versions were looked at."""
         if not permit.is_system:
             raise PermissionError("Reindexing is the server's own work.")
-        history, _ = await self._walk(resource_type, f"{resource_type}.history", report)
-        current, overtaken = await self._walk(resource_type, resource_type, report)
+        # The current versions first: one that is superseded before its turn takes its old facts along into the history.
+        rows = await self._walk(resource_type, resource_type, report)
+        rows += await self._walk(resource_type, f"{resource_type}.history", report)
         for collection in (resource_type, f"{resource_type}.history"):
             await self.progress.delete(f"reindex:{collection}")
-        return Reindexed(current, history, overtaken)
+        return rows
 
-    async def _walk(self, resource_type: str, collection: str, report: Callable[[str, int], None]) -> tuple[int, int]:
+    async def _walk(self, resource_type: str, collection: str, report: Callable[[str, int], None]) -> int:
         key = f"reindex:{collection}"
         known = await self.progress.get(key)
         after = known["after"] if known is not None else None
         seen = known["seen"] if known is not None else 0
-        overtaken = 0
         while True:
             later: Document = {} if after is None else {"_id": {"$gt": after}}
             query = Query(later, limit=BATCH, projection=_FIELDS, sort=[("_id", 1)], hint="_id_")
             rows = await self.mongo.find(collection, query)
             if not rows:
-                return seen, overtaken
+                return seen
             updates = [each for row in rows if (each := await self._update(resource_type, collection, row)) is not None]
-            overtaken += await self._send(collection, updates)
+            if await self._send(collection, updates):
+                continue  # a deletion may have copied the facts of the version before it: look at these once more
             after, seen = rows[-1]["_id"], seen + len(rows)
             await self.progress.put({"_id": key, "after": after, "seen": seen})
             report(collection, seen)
@@ -102,18 +96,19 @@ class Reindexer:
         return rows[0]["json"] if rows else None
 
     async def _send(self, collection: str, updates: list[Document]) -> int:
-        """Write them in runs that fit a command; how many had been overtaken."""
+        """Write the updates; how many found their version superseded."""
         overtaken = 0
         with translated():
             for portion in _portions(updates):
                 reply = await self.mongo.command({"update": collection, "updates": portion, "ordered": False})
+                for error in reply.get("writeErrors", ()):
+                    raise OperationFailure(error["errmsg"], error["code"])
                 overtaken += len(portion) - reply["n"]
         return overtaken
 
 
 def _portions(updates: list[Document]) -> list[list[Any]]:
-    from fhirserver.store.commit.attempt import COMMAND_BYTES
-
+    """The updates in runs that each fit one command."""
     portions: list[list[Any]] = [[]]
     size = 0
     for update in updates:

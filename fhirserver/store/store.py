@@ -19,7 +19,7 @@ from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
-from fhirserver.store.reindex import Reindexed, Reindexer
+from fhirserver.store.reindex import Reindexer
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.versions import Versions
 
@@ -66,19 +66,22 @@ class Store:
         seal: Seal = request_rows,
         native_copy: bool = True,
         query_ms: int = QUERY_MS,
+        any_layout: bool = False,
     ) -> Self:
-        """The started store of this database. Raises LayoutError, or Unavailable."""
+        """The started store of this database. Raises LayoutError, save where `any_layout` (to reindex), or Unavailable."""
         mongo = Mongo(url, database, query_ms=query_ms)
         store = cls(mongo, derive, clock=clock, seal=seal, native_copy=native_copy)
         try:
-            await store.start()
+            await store.start(any_layout=any_layout)
         except BaseException:
             await mongo.close()
             raise
         return store
 
-    async def start(self) -> None:
+    async def start(self, *, any_layout: bool = False) -> None:
         """Check the layout, make the first collections, and share the key of the cursors."""
+        if not any_layout:
+            await self._layout.check()
         await self._layout.start()
         keys = self.documents(KEYS)
         if (row := await keys.get("cursor")) is None:
@@ -159,15 +162,16 @@ class Store:
         return Documents(self._mongo, self._coalescer, name)
 
     async def reindex(
-        self, resource_type: str | None, permit: Permit, *, report: Callable[[str, int], None] = lambda _, __: None
-    ) -> dict[str, Reindexed]:
-        """Make the derived fields of this type, or of all, again from the text; then the layout is ours."""
-        names = await self._mongo.database.list_collection_names()
-        types = sorted(name for name in names if name[0].isupper() and "." not in name)
-        done: dict[str, Reindexed] = {}
-        for each in types if resource_type is None else [resource_type]:
+        self, resource_type: str | None = None, *, report: Callable[[str, int], None] = lambda _, __: None
+    ) -> int:
+        """Make the derived fields of this type, or of all, again from the text, and say how many versions; after all, the
+        layout is ours."""
+        permit = Permit.system("reindex")
+        types = await self._layout.types() if resource_type is None else [resource_type]
+        rows = 0
+        for each in types:
             await self._layout.ensure(each)
-            done[each] = await self._reindexer.run(each, permit, report=report)
+            rows += await self._reindexer.run(each, permit, report=report)
         if resource_type is None:
             await self._layout.record()
-        return done
+        return rows
