@@ -1,0 +1,254 @@
+"""The security facts of a resource: whose it is, its class, its labels, and what the gate needs to know of it.
+
+They are computed from the whole resource at every write, stored beside it, and never taken from a client. Owners are patients:
+those in the compartment's subject and participant elements, in extensions and in contained resources.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html and https://hl7.org/fhir/R4/security-labels.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fhirserver.access.classes import ACCESS_CLASS, OPEN_CLASSES, AccessClass
+from fhirserver.access.consent import rule_of
+from fhirserver.access.elements import local, local_text, objects, period_bounds, text
+from fhirserver.access.ownership import MENTION_ENDINGS, MENTIONS, SUBJECTS
+from fhirserver.model.dates import BEGINNING, END, interval
+from fhirserver.model.resource import Resource
+
+UNRESOLVED: Final = "?"
+"""Stands among the owners for a patient who is no record of this server. It is no id, so nobody permits for it."""
+
+CONFIDENTIALITY_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+CONFIDENTIALITY: Final = {"U": 0, "L": 1, "M": 2, "N": 3, "R": 4, "V": 5}
+NORMAL: Final = CONFIDENTIALITY["N"]
+"""What a resource without a confidentiality label counts as."""
+
+_AUTHORS: Final = ("author", "performer", "recorder", "asserter", "requester", "informationSource", "sender", "enterer")
+_CUSTODIANS: Final = ("custodian", "managingOrganization", "serviceProvider")
+_CLINICAL: Final = (
+    "effectiveDateTime",
+    "effectivePeriod",
+    "effectiveInstant",
+    "onsetDateTime",
+    "onsetPeriod",
+    "performedDateTime",
+    "performedPeriod",
+    "occurrenceDateTime",
+    "occurrencePeriod",
+    "authoredOn",
+    "period",
+    "date",
+    "issued",
+    "recordedDate",
+    "created",
+)
+
+
+def security_facts(base_url: str = "") -> Callable[[str, Resource], dict[str, Any]]:
+    """The function from a resource to its facts, for a server whose own addresses begin with `base_url`."""
+
+    def facts(resource_type: str, resource: Resource) -> dict[str, Any]:
+        return _facts(resource_type, resource, base_url)
+
+    return facts
+
+
+def _facts(resource_type: str, resource: Resource, base_url: str) -> dict[str, Any]:
+    owned = _Owned(ACCESS_CLASS.get(resource_type) in OPEN_CLASSES, base_url)
+    if resource_type == "Patient":
+        if isinstance(id := resource.get("id"), str) and id:
+            owned.owners.add(id)
+    else:
+        owned.scan(resource_type, resource)
+    owners = sorted(owned.owners)
+    sole = owners[0] if len(owners) == 1 and not owned.is_unresolved else None
+    if owners and owned.is_unresolved:
+        owners.append(UNRESOLVED)
+    labels = sorted(_labels(resource))
+    low, high = _clinical_dates(resource)
+    return {
+        "class": _class(resource_type, owned),
+        "owner": sole,
+        "owners": owners,
+        "labels": labels,
+        "confidentiality": confidentiality(labels),
+        "authors": sorted(_references(resource, _AUTHORS, base_url)),
+        "custodians": sorted(_references(resource, _CUSTODIANS, base_url)),
+        "low": low,
+        "high": high,
+        **_of_type(resource_type, resource, base_url),
+    }
+
+
+def _class(resource_type: str, owned: _Owned) -> AccessClass | None:
+    """The class of this resource: that of its type, unless its content belongs to somebody, or to nobody known."""
+    access_class = ACCESS_CLASS.get(resource_type)
+    match access_class:
+        case "directory" | "public":
+            if owned.owners:
+                return "patient"
+            return "adjacent" if owned.is_unresolved else access_class
+        case "patient" | "system":
+            return access_class if owned.owners else "adjacent"
+        case "adjacent":
+            return "patient" if resource_type == "Binary" and owned.owners else "adjacent"
+        case _:
+            return None
+
+
+@dataclass(slots=True)
+class _Owned:
+    """What the scan of a resource finds. `mentions_count`: whoever is named anywhere is an owner."""
+
+    mentions_count: bool
+    base_url: str
+    owners: set[str] = field(default_factory=set)
+    is_unresolved: bool = False
+
+    def scan(self, resource_type: str, resource: Resource) -> None:
+        mentions = frozenset() if self.mentions_count else MENTIONS.get(resource_type, frozenset())
+        self._scan(resource, "", mentions, SUBJECTS.get(resource_type, frozenset()), False)
+
+    def _scan(
+        self, node: Resource, path: str, mentions: frozenset[str], subjects: frozenset[str], is_extension: bool
+    ) -> None:
+        for key, value in node.items():
+            if type(value) is dict:
+                children = [value]
+            elif type(value) is list:
+                children = [each for each in value if type(each) is dict]
+            else:
+                continue
+            if key == "contained":
+                for child in children:
+                    self._scan_contained(child)
+                continue
+            # `item.item` is `item`: an element that shares its own content is in the table once.
+            below = path if path.rpartition(".")[2] == key else f"{path}.{key}" if path else key
+            extended = is_extension or key == "extension" or key == "modifierExtension"
+            for child in children:
+                self._weigh(child, below, mentions, subjects, extended)
+                self._scan(child, below, mentions, subjects, extended)
+
+    def _scan_contained(self, resource: Resource) -> None:
+        contained_type = resource.get("resourceType")
+        if contained_type == "Patient":
+            # Somebody's data, and no record of this server says whose.
+            self.is_unresolved = True
+        if isinstance(contained_type, str):
+            self.scan(contained_type, resource)
+
+    def _weigh(
+        self, node: Resource, path: str, mentions: frozenset[str], subjects: frozenset[str], is_extension: bool
+    ) -> None:
+        is_subject = path in subjects and not is_extension
+        reference = node.get("reference")
+        if not isinstance(reference, str):
+            if is_subject or (node.get("type") == "Patient" and isinstance(node.get("identifier"), dict)):
+                self._add_unresolved(path, mentions, is_extension)
+            return
+        target = local_text(reference, self.base_url)
+        if target is not None and target.startswith("Patient/"):
+            if not self._is_mention(path, mentions, is_extension):
+                self.owners.add(target[8:])
+        elif target is None and (node.get("type") == "Patient" or _names_patient(reference)):
+            self._add_unresolved(path, mentions, is_extension)
+        elif is_subject and (target is None or target.startswith("Group/")):
+            self.is_unresolved = True
+
+    def _add_unresolved(self, path: str, mentions: frozenset[str], is_extension: bool) -> None:
+        if not self._is_mention(path, mentions, is_extension):
+            self.is_unresolved = True
+
+    def _is_mention(self, path: str, mentions: frozenset[str], is_extension: bool) -> bool:
+        if is_extension or self.mentions_count:
+            return False
+        return path in mentions or path.endswith(MENTION_ENDINGS)
+
+
+def _names_patient(reference: str) -> bool:
+    """Whether a reference that resolves to nothing here is to a Patient all the same: another server's, or conditional."""
+    return reference.startswith(("Patient/", "Patient?")) or "/Patient/" in reference or "/Patient?" in reference
+
+
+def _of_type(resource_type: str, resource: Resource, base_url: str) -> dict[str, Any]:
+    """What the gate needs to know of some types apart from their owners."""
+    match resource_type:
+        case "Consent":
+            return {"rule": rule_of(resource, base_url)}
+        case "Appointment":
+            return {"actors": sorted(_participants(resource, base_url)), "status": text(resource.get("status"))}
+        case "PractitionerRole":
+            return {"role": _role(resource, base_url)}
+        case "Organization":
+            return {"part_of": local(resource.get("partOf"), base_url)}
+        case "Binary":
+            return {"context": local(resource.get("securityContext"), base_url)}
+        case _:
+            return {}
+
+
+def _participants(resource: Resource, base_url: str) -> Iterator[str]:
+    """Who takes part in an Appointment; who declined does not."""
+    for participant in objects(resource.get("participant")):
+        actor = local(participant.get("actor"), base_url)
+        if actor is not None and participant.get("status") != "declined":
+            yield actor
+
+
+def _role(resource: Resource, base_url: str) -> dict[str, Any]:
+    """A role: whose, where, and when it counts. `active` missing means active; a period that cannot be read is None."""
+    low, high = period_bounds(resource["period"]) if "period" in resource else (BEGINNING, END)
+    return {
+        "active": resource.get("active", True) is True,
+        "practitioner": local(resource.get("practitioner"), base_url),
+        "organization": local(resource.get("organization"), base_url),
+        "low": low,
+        "high": high,
+    }
+
+
+def _labels(resource: Resource) -> set[str]:
+    """The security labels, `system|code`."""
+    meta = resource.get("meta")
+    found = objects(meta.get("security")) if isinstance(meta, dict) else []
+    return {f"{text(each.get('system')) or ''}|{code}" for each in found if (code := text(each.get("code")))}
+
+
+def confidentiality(labels: Any) -> int:
+    """The highest confidentiality among labels `system|code`; without one: normal."""
+    prefix = CONFIDENTIALITY_SYSTEM + "|"
+    found = [CONFIDENTIALITY.get(label[len(prefix) :]) for label in labels if label.startswith(prefix)]
+    return max((rank for rank in found if rank is not None), default=NORMAL)
+
+
+def _references(resource: Resource, names: tuple[str, ...], base_url: str) -> set[str]:
+    """The local references in some elements, or one step below them (`performer.actor`)."""
+    found: set[str] = set()
+    for name in names:
+        value = resource.get(name)
+        for each in (value,) if isinstance(value, dict) else objects(value):
+            for candidate in (each, each.get("actor"), each.get("who")):
+                if (target := local(candidate, base_url)) is not None:
+                    found.add(target)
+    return found
+
+
+def _clinical_dates(resource: Resource) -> tuple[int | None, int | None]:
+    """The clinical time: of the first of its elements that is there and can be read."""
+    for name in _CLINICAL:
+        value = resource.get(name)
+        if isinstance(value, dict):
+            low, high = period_bounds(value)
+            if low is not None and high is not None and (low, high) != (BEGINNING, END):
+                return low, high
+        elif isinstance(value, str):
+            try:
+                return interval(value)
+            except ValueError:
+                continue
+    return None, None

@@ -1,0 +1,309 @@
+"""The gate: from a principal and an interaction to the Permit under which the store is asked.
+
+What the token and the request show is decided first and refused with 403. Everything else depends on stored data and becomes a
+condition of the query, so that hidden and absent are one answer. Consents are read from the primary in the same request: one
+written now counts on the next.
+
+https://hl7.org/fhir/R4/security.html#access-control and https://hl7.org/fhir/R4/consent.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fhirserver.access import reasons
+from fhirserver.access.actors import Actors, actors_of
+from fhirserver.access.classes import ACCESS_CLASS
+from fhirserver.access.compartments import UNRESOLVED
+from fhirserver.access.consent import Verdict, verdict
+from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, security
+from fhirserver.access.principal import Kind, Principal, allows
+from fhirserver.access.reach import Decided, Reads, Writes, visible
+from fhirserver.model.outcome import Forbidden, TooCostly
+from fhirserver.search.expression import Exists, Expression, In, Nothing, all_of, negate
+from fhirserver.search.match import match
+from fhirserver.search.permit import Permit
+
+MAX_OWNERS: Final = 5_000
+"""Owners that a search without a patient may reach."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be decided, besides who asks: the parts that narrow the owners.
+
+    `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
+    `candidate_owners`: of the version to be written. `includes`: other types come along.
+    """
+
+    interaction: str
+    resource_type: str
+    ids: tuple[str, ...] = ()
+    patients: frozenset[str] | None = None
+    candidate_owners: frozenset[str] = frozenset()
+    includes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Permit):
+    """A permit, with the security labels of the visible version that an update is to replace: `writes.keep_labels`."""
+
+    labels: tuple[str, ...] = ()
+
+
+class Gate:
+    """Decides, with what the store says at this moment."""
+
+    def __init__(self, facts: Facts, clock: Callable[[], datetime], *, max_owners: int = MAX_OWNERS) -> None:
+        self._facts = facts
+        self._clock = clock
+        self._max_owners = max_owners
+
+    async def decide(
+        self,
+        principal: Principal,
+        interaction: str,
+        resource_type: str,
+        *,
+        ids: Sequence[str] = (),
+        patients: frozenset[str] | None = None,
+        candidate_owners: frozenset[str] = frozenset(),
+        includes: bool = False,
+    ) -> Permit:
+        """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
+        if principal.is_operator:
+            return Permit.system(reasons.OPEN_MODE)
+        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes)
+        if not allows(principal, resource_type, interaction):
+            raise Forbidden(scope=True)
+        nobody_asked = Writes(principal, interaction, resource_type, _ANYTHING)
+        if interaction == "create" and isinstance(nobody_asked(resource_type), Nothing):
+            raise Forbidden(reasons.NOT_THIS_TYPE)
+        decision = _Decision(self._facts, principal, request, _microseconds(self._clock()), self._max_owners)
+        decided = await decision.decided()
+        reads = Reads(principal, interaction, resource_type, decided)
+        return Granted(
+            reasons=tuple(decision.reasons),
+            reads=reads,
+            writes=Writes(principal, interaction, resource_type, decided),
+            labels=decision.labels(reads(resource_type)),
+        )
+
+
+# For asking whether a type could be written at all, if everybody permitted.
+_ANYTHING: Final = Decided(reads=frozenset((UNRESOLVED,)), creates=frozenset((UNRESOLVED,)))
+
+
+class _Decision:
+    """One decision under way: what has been read so far."""
+
+    def __init__(self, facts: Facts, principal: Principal, request: Request, now: int, max_owners: int) -> None:
+        self._facts = facts
+        self._principal = principal
+        self._request = request
+        self._now = now
+        self._max_owners = max_owners
+        self._rows: list[dict[str, Any]] = []
+        self.reasons: list[str] = [reasons.DIRECTORY]
+
+    async def decided(self) -> Decided:
+        """Everything that the permit's expressions need."""
+        by_id = bool(self._request.ids) or self._request.interaction == "create"
+        if self._principal.kind is Kind.PATIENT:
+            self.reasons.append(reasons.OWN_RECORD)
+            return await self._without_consents()
+        self.reasons.append(reasons.WROTE)
+        if self._principal.user.startswith("Device/"):
+            return await self._without_consents()
+        return await (self._for_ids() if by_id else self._for_search())
+
+    def labels(self, visible_now: Expression) -> tuple[str, ...]:
+        """The labels of the version that an update is to replace, if it is visible."""
+        seen = [row for row in self._rows if match(visible_now, row)] if self._updates() else []
+        return tuple(label for row in seen for label in security(row).get("labels") or ())
+
+    async def _without_consents(self) -> Decided:
+        """For whom no Consent speaks: what is asked matters only where it has a context, or labels to keep."""
+        if self._is_binary_by_id() or self._updates():
+            await self._read_rows()
+        return self._seeing(Decided(), await self._context_rows())
+
+    async def _for_ids(self) -> Decided:
+        """By id: the owners of what is asked, then their rules. An absent id takes as many steps as a hidden one."""
+        actors, _ = await asyncio.gather(self._actors(), self._read_rows())
+        contexts = await self._context_rows()
+        owners = owners_of((*self._rows, *contexts)) | self._request.candidate_owners
+        if not owners or len(owners) > self._max_owners:
+            owners = frozenset((UNRESOLVED,))
+        return self._seeing(self._decided(actors, await self._verdicts(actors, owners)), contexts)
+
+    async def _for_search(self) -> Decided:
+        request = self._request
+        if not self._asks_consents():
+            return Decided()
+        if request.patients is None:
+            actors = await self._actors()
+            owners = await self._named_owners(actors, must=self._must_be_bounded())
+            return self._decided(actors, await self._verdicts(actors, owners))
+        actors, shared = await asyncio.gather(self._actors(), self._shared_rows(request.patients))
+        owners = request.patients | owners_of(shared)
+        if request.includes:
+            owners |= await self._named_owners(actors, must=False)
+        return self._decided(actors, await self._verdicts(actors, owners))
+
+    def _asks_consents(self) -> bool:
+        """Whether a Consent can open anything here: not to types that are only their creator's or their patient's."""
+        access_class = ACCESS_CLASS.get(self._request.resource_type)
+        return self._request.includes or access_class in ("patient", "directory", "public") or self._is_binary()
+
+    def _must_be_bounded(self) -> bool:
+        """Whether too many owners are an error. Directory types are still worth searching without anybody's own rows."""
+        return ACCESS_CLASS.get(self._request.resource_type) == "patient"
+
+    async def _actors(self) -> Actors:
+        actors = await actors_of(self._facts, self._principal, self._now)
+        if not actors.role_counts:
+            self.reasons.append(reasons.ROLE_DOES_NOT_COUNT)
+        return actors
+
+    async def _read_rows(self) -> None:
+        """Read what is asked for by id."""
+        if self._request.ids:
+            self._rows = await self._facts.facts(self._request.resource_type, self._request.ids, DECIDING)
+
+    async def _shared_rows(self, patients: frozenset[str]) -> list[dict[str, Any]]:
+        """Rows of these patients that have other owners too: those have to permit as well."""
+        if not patients:
+            return []
+        several = all_of(In("security.owners", patients), negate(Exists("security.owner")))
+        return await self._facts.facts(self._request.resource_type, several, DECIDING)
+
+    async def _named_owners(self, actors: Actors, *, must: bool) -> frozenset[str]:
+        """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""
+        named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
+        owners = {
+            rule["patient"]
+            for rule in map(_effective, named)
+            if verdict((_permit_only(rule),), actors.permits, frozenset(), self._now).reads
+        } | owners_of(appointments)
+        if len(owners) > self._max_owners:
+            if must:
+                raise TooCostly(reasons.TOO_MANY_OWNERS)
+            self.reasons.append(reasons.NARROWED)
+            return frozenset()
+        return frozenset(owners)
+
+    async def _naming(self, actors: Actors) -> list[dict[str, Any]]:
+        if not actors.permits:
+            return []
+        return await self._facts.facts("Consent", In("security.rule.actors", actors.permits), DECIDING)
+
+    async def _appointments(self, actors: Actors) -> list[dict[str, Any]]:
+        reached = self._request.resource_type == "Appointment" or self._request.includes
+        if not actors.takes_part or not reached:
+            return []
+        return await self._facts.facts("Appointment", In("security.actors", actors.takes_part), DECIDING)
+
+    async def _verdicts(self, actors: Actors, owners: frozenset[str]) -> Mapping[str, Verdict]:
+        """What the Consents of these patients say to the actors; a patient without any says nothing."""
+        if not owners:
+            return {}
+        rows = await self._facts.facts("Consent", In("security.owners", owners), DECIDING)
+        rules: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in rows:
+            rule = _effective(row)
+            if (patient := rule.get("patient")) in owners:
+                rules[patient].append(rule)
+        return {owner: verdict(rules[owner], actors.permits, actors.denies, self._now) for owner in owners}
+
+    def _decided(self, actors: Actors, verdicts: Mapping[str, Verdict]) -> Decided:
+        reads = _among(verdicts, lambda each: each.reads and not each.denied)
+        self.reasons.append(reasons.CONSENT if reads else reasons.NO_CONSENT)
+        if any(each.denied for each in verdicts.values()):
+            self.reasons.append(reasons.DENIED)
+        return Decided(
+            reads=reads,
+            creates=_among(verdicts, lambda each: each.creates and not each.denied),
+            undenied=_among(verdicts, lambda each: not each.denied),
+            takes_part=actors.takes_part,
+        )
+
+    def _updates(self) -> bool:
+        return self._request.interaction in ("update", "patch")
+
+    def _is_binary(self) -> bool:
+        return self._request.resource_type == "Binary"
+
+    def _is_binary_by_id(self) -> bool:
+        return self._is_binary() and bool(self._request.ids)
+
+    async def _context_rows(self) -> list[_Context]:
+        """The facts of the securityContexts that the Binaries asked for name; a Binary is no context."""
+        if not self._is_binary_by_id():
+            return []
+        wanted = {context for row in self._rows if isinstance(context := security(row).get("context"), str)}
+        found: list[_Context] = []
+        for context in sorted(wanted):
+            resource_type, _, id = context.partition("/")
+            if resource_type in ACCESS_CLASS and resource_type != "Binary":
+                rows = await self._facts.facts(resource_type, (id,), DECIDING)
+                found.extend(_Context(row, context) for row in rows)
+        return found
+
+    def _seeing(self, decided: Decided, contexts: Iterable[_Context]) -> Decided:
+        """With the contexts that the principal sees, by the same rules as if she read them."""
+        seen = frozenset(each.reference for each in contexts if self._sees(decided, each))
+        if not seen:
+            return decided
+        self.reasons.append(reasons.SECURITY_CONTEXT)
+        return Decided(decided.reads, decided.creates, decided.undenied, decided.takes_part, seen)
+
+    def _sees(self, decided: Decided, context: _Context) -> bool:
+        resource_type = context.reference.partition("/")[0]
+        if not is_live(context) or not allows(self._principal, resource_type, "read"):
+            return False
+        return match(visible(self._principal, decided, resource_type), context)
+
+
+class _Context(dict[str, Any]):
+    """The row of a securityContext, with its reference."""
+
+    def __init__(self, row: Row, reference: str) -> None:
+        super().__init__(row)
+        self.reference = reference
+
+
+def _effective(row: Row) -> Mapping[str, Any]:
+    """The rule of a Consent as it counts. Of a deleted one nothing does; of one that a stranger wrote, no permit."""
+    rule = security(row).get("rule")
+    if not isinstance(rule, Mapping) or row.get("deleted") is True:
+        return {}
+    if not is_live(row) or not _may_have_effect(row, rule.get("patient")):
+        return {**rule, "permit": None}
+    return rule
+
+
+def _may_have_effect(row: Row, patient: Any) -> bool:
+    """Whether who wrote the current version could give it effect. The write was checked; this is the second lock."""
+    writer = str((row.get("by") or {}).get("principal"))
+    if writer.startswith("Patient/"):
+        return writer == f"Patient/{patient}"
+    return not writer.startswith(("Practitioner/", "PractitionerRole/"))
+
+
+def _permit_only(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"permit": rule.get("permit")}
+
+
+def _among(verdicts: Mapping[str, Verdict], holds: Callable[[Verdict], bool]) -> frozenset[str]:
+    return frozenset(owner for owner, each in verdicts.items() if holds(each))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

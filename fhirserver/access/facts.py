@@ -1,0 +1,50 @@
+"""What the gate reads to decide: security facts of stored resources, with the system's permit, from the primary.
+
+Nothing here is kept from one request to the next.
+
+https://hl7.org/fhir/R4/security.html#access-denied
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from fhirserver.access.reasons import FACTS
+from fhirserver.search.expression import Expression
+from fhirserver.search.permit import Permit
+
+Row = Mapping[str, Any]
+"""`_id`, `by`, `security`, `deleted` of a current version, tombstones included."""
+
+DECIDING: Final = Permit.system(FACTS)
+
+
+class Facts(Protocol):
+    """Where the facts come from: the store. Reads of one turn of the event loop are one query each kind."""
+
+    async def facts(
+        self, resource_type: str, wanted: Sequence[str] | Expression, permit: Permit
+    ) -> list[dict[str, Any]]:
+        """The rows with these ids, or of which the expression is true."""
+
+
+def is_live(row: Row) -> bool:
+    """Whether the row is surely not a tombstone; what is not said counts as deleted."""
+    return row.get("deleted") is False
+
+
+def security(row: Row) -> Mapping[str, Any]:
+    """The row's security facts."""
+    found = row.get("security")
+    return found if isinstance(found, Mapping) else {}
+
+
+def owners_of(rows: Iterable[Row]) -> frozenset[str]:
+    """The owners of all these rows."""
+    return frozenset(_owners(rows))
+
+
+def _owners(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        yield from security(row).get("owners") or ()

@@ -1,0 +1,227 @@
+"""The reach of a permit: from what was decided to the Expression of each type, for reading and for writing.
+
+There are few shapes, with the values free, and equal decisions give equal expressions, so that reads of one turn that share a
+permit share a branch of the query.
+
+https://hl7.org/fhir/R4/security.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fhirserver.access.classes import (
+    ACCESS_CLASS,
+    APPOINTMENT_REQUESTS,
+    BY_NAME,
+    OPEN_CLASSES,
+    PATIENT_SAYS,
+)
+from fhirserver.access.compartments import UNRESOLVED
+from fhirserver.access.consent import WITHOUT_EFFECT
+from fhirserver.access.principal import Kind, Principal
+from fhirserver.access.scopes import LETTERS, names, reaches
+from fhirserver.search.expression import Exists, Expression, In, Nothing, Within, all_of, any_of, negate, within
+
+_CLASS: Final = "security.class"
+_OWNERS: Final = "security.owners"
+
+
+def _classes(*wanted: str) -> Expression:
+    return In(_CLASS, frozenset(wanted))
+
+
+_OPEN: Final = In(_CLASS, frozenset(OPEN_CLASSES))
+_PATIENT: Final = _classes("patient")
+_ADJACENT: Final = _classes("adjacent")
+_OWNED: Final = _classes("patient", "system")
+_PATIENT_OR_ADJACENT: Final = _classes("patient", "adjacent")
+_PRIVATE: Final = _classes("patient", "adjacent", "system")
+_HAS_CLASS: Final = _classes("patient", "adjacent", "system", "directory", "public")
+_NO_OWNER: Final = negate(Exists(_OWNERS))
+_NO_EFFECT: Final = In("security.rule.status", frozenset(WITHOUT_EFFECT))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one request was found to be allowed, besides what its principal may always do.
+
+    `reads` and `creates` are patients whose Consents permit it; `undenied` those whose Appointments a deny does not hide from
+    who takes part (`takes_part`); `contexts` the visible securityContexts of Binary.
+    """
+
+    reads: frozenset[str] = frozenset()
+    creates: frozenset[str] = frozenset()
+    undenied: frozenset[str] = frozenset()
+    takes_part: frozenset[str] = frozenset()
+    contexts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What may be read of a type."""
+
+    principal: Principal
+    interaction: str
+    resource_type: str
+    decided: Decided
+
+    def __call__(self, resource_type: str) -> Expression:
+        # The interaction's own letter opens its own type; everything that comes along with it has to be readable.
+        letter = LETTERS.get(self.interaction) if resource_type == self.resource_type else LETTERS["read"]
+        if letter is None or not reaches(self.principal.scopes, resource_type, letter):
+            return Nothing()
+        return visible(self.principal, self.decided, resource_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What may be replaced or deleted of the one type that the interaction writes, and what may be put there."""
+
+    principal: Principal
+    interaction: str
+    resource_type: str
+    decided: Decided
+
+    def __call__(self, resource_type: str) -> Expression:
+        letter = LETTERS.get(self.interaction)
+        if resource_type != self.resource_type or letter is None or letter not in "cud":
+            return Nothing()
+        if not reaches(self.principal.scopes, resource_type, letter):
+            return Nothing()
+        return writable(self.principal, self.decided, resource_type, letter)
+
+
+def visible(principal: Principal, decided: Decided, resource_type: str) -> Expression:
+    """The condition under which the principal sees a resource of the type, its scopes aside."""
+    if resource_type not in ACCESS_CLASS:
+        return Nothing()
+    match principal.kind:
+        case Kind.PATIENT:
+            found = _seen_by_patient(principal, resource_type)
+        case Kind.PRACTITIONER:
+            found = _seen_by_practitioner(principal, decided, resource_type)
+        case Kind.SYSTEM:
+            found = _seen_by_system(principal, decided)
+        case _:
+            found = Nothing()
+    contexts = _contexts(decided, resource_type)
+    return _in_context(principal, any_of(_if_open(resource_type), found, contexts))
+
+
+def writable(principal: Principal, decided: Decided, resource_type: str, letter: str) -> Expression:
+    """The condition that both the old and the new version have to meet, the scope's letter given."""
+    access_class = ACCESS_CLASS.get(resource_type)
+    if access_class is None:
+        return Nothing()
+    match principal.kind:
+        case Kind.PATIENT:
+            found = _written_by_patient(principal, resource_type)
+        case Kind.PRACTITIONER:
+            found = _written_by_practitioner(principal, decided, resource_type)
+        case Kind.SYSTEM:
+            found = _written_by_system(principal, decided, resource_type, letter)
+        case _:
+            found = Nothing()
+    return _in_context(principal, found)
+
+
+def _if_open(resource_type: str) -> Expression:
+    return _OPEN if ACCESS_CLASS.get(resource_type) in OPEN_CLASSES else Nothing()
+
+
+def _wrote(principal: Principal) -> Expression:
+    return In("by.principal", frozenset((principal.user,)))
+
+
+def _hers(principal: Principal) -> Expression:
+    return Within(_OWNERS, frozenset((principal.id,)))
+
+
+def _seen_by_patient(principal: Principal, resource_type: str) -> Expression:
+    # Her Consent stays in her hands, whoever else it names: she could not withdraw what she cannot see.
+    about_her = In("security.rule.patient", frozenset((principal.id,)))
+    return any_of(
+        all_of(_OWNED, _hers(principal)),
+        all_of(_ADJACENT, _wrote(principal)),
+        all_of(_OWNED, about_her) if resource_type == "Consent" else Nothing(),
+    )
+
+
+def _seen_by_practitioner(principal: Principal, decided: Decided, resource_type: str) -> Expression:
+    return any_of(
+        all_of(_PATIENT, within(_OWNERS, decided.reads)),
+        all_of(_PATIENT_OR_ADJACENT, _wrote(principal)),
+        _taking_part(decided) if resource_type == "Appointment" else Nothing(),
+    )
+
+
+def _seen_by_system(principal: Principal, decided: Decided) -> Expression:
+    return any_of(
+        all_of(_PATIENT, within(_OWNERS, decided.reads)),
+        all_of(_PRIVATE, _wrote(principal)),
+    )
+
+
+def _taking_part(decided: Decided) -> Expression:
+    if not decided.takes_part:
+        return Nothing()
+    return all_of(
+        _PATIENT_OR_ADJACENT,
+        In("security.actors", decided.takes_part),
+        any_of(_NO_OWNER, Within(_OWNERS, decided.undenied | {UNRESOLVED})),
+    )
+
+
+def _contexts(decided: Decided, resource_type: str) -> Expression:
+    if resource_type != "Binary" or not decided.contexts:
+        return Nothing()
+    return all_of(_ADJACENT, In("security.context", decided.contexts))
+
+
+def _written_by_patient(principal: Principal, resource_type: str) -> Expression:
+    if resource_type == "Consent":
+        about_her = In("security.rule.patient", frozenset((principal.id,)))
+        return any_of(all_of(_OWNED, about_her), all_of(_ADJACENT, _wrote(principal)))
+    if resource_type in BY_NAME or ACCESS_CLASS[resource_type] in OPEN_CLASSES:
+        return Nothing()
+    says = all_of(_PATIENT, _hers(principal)) if resource_type in PATIENT_SAYS else Nothing()
+    adjacent = all_of(_ADJACENT, any_of(_NO_OWNER, _hers(principal)))
+    requests = In("security.status", APPOINTMENT_REQUESTS)
+    return all_of(
+        _wrote(principal),
+        any_of(says, adjacent),
+        *((requests,) if resource_type == "Appointment" else ()),
+    )
+
+
+def _written_by_practitioner(principal: Principal, decided: Decided, resource_type: str) -> Expression:
+    if resource_type in BY_NAME or ACCESS_CLASS[resource_type] in OPEN_CLASSES:
+        return Nothing()
+    return all_of(
+        _wrote(principal),
+        any_of(all_of(_OWNED, within(_OWNERS, decided.creates)), _ADJACENT),
+        *((_NO_EFFECT,) if resource_type == "Consent" else ()),
+    )
+
+
+def _written_by_system(principal: Principal, decided: Decided, resource_type: str, letter: str) -> Expression:
+    is_named = names(principal.scopes, resource_type, letter)
+    if resource_type in BY_NAME:
+        return all_of(_HAS_CLASS, visible(principal, decided, resource_type)) if is_named else Nothing()
+    return all_of(
+        _wrote(principal),
+        _HAS_CLASS,
+        *((_NO_EFFECT,) if resource_type == "Consent" and not is_named else ()),
+    )
+
+
+def _in_context(principal: Principal, found: Expression) -> Expression:
+    """`patient/` scopes keep to the patient in context; what has no owner is its creator's and stays."""
+    if not any(scope.level == "patient" for scope in principal.scopes):
+        return found
+    if principal.kind is Kind.PATIENT and principal.patient == principal.id:
+        return found
+    in_context = In(_OWNERS, frozenset((principal.patient or UNRESOLVED,)))
+    return all_of(found, any_of(_OPEN, _NO_OWNER, in_context))
