@@ -1,0 +1,217 @@
+"""The composition root: builds the rooms from the settings, and joins them into one ASGI application.
+
+`/fhir` goes straight to the facade, everything else to a FastAPI application. Starting and stopping belong to the outer one:
+the store is open before the first request and closes after the last.
+
+https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+from fhirserver import __version__
+from fhirserver.access.bearer import principal_for
+from fhirserver.access.compartments import security_facts
+from fhirserver.access.decide import Gate
+from fhirserver.access.principal import OPEN, Principal
+from fhirserver.definitions import load
+from fhirserver.interactions.capabilities import Instance, capabilities
+from fhirserver.interactions.context import Services
+from fhirserver.model.json import dump
+from fhirserver.model.outcome import FhirError
+from fhirserver.model.resource import Resource
+from fhirserver.rest.address import BASE_PATH, Hosts
+from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
+from fhirserver.rest.facade import Bounds, Door, Facade
+from fhirserver.rest.operate.health import router
+from fhirserver.rest.operate.log import Log, configure
+from fhirserver.rest.operate.metrics import Metrics
+from fhirserver.rest.request import BodyBounds
+from fhirserver.rest.responses import Receive, Scope, Send
+from fhirserver.rest.routes import TYPE_INTERACTIONS
+from fhirserver.search.extract import Extractor
+from fhirserver.search.request import Bounds as SearchBounds
+from fhirserver.settings import Settings
+from fhirserver.store import Derive, Derived, Store
+from fhirserver.validation import Validator
+
+_FHIR = BASE_PATH.encode()
+RELEASED = "2026-01-01"
+"""The date of the statement of capabilities: it changes with what the server can do, not with every start."""
+
+
+READY_SECONDS = 3
+
+
+class Application:
+    """The ASGI application. `store` and `services` are there while its lifespan runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.services: Services | None = None
+        self._facade: Facade | None = None
+        self._rest: FastAPI | None = None
+
+    async def start(self) -> Services:
+        """Open the store and build the rooms on it."""
+        settings = self.settings
+        definitions = load()
+        derive = derivation(settings)
+        store = await Store.open(settings.mongo_url, settings.database, derive=derive, native_copy=settings.native_copy)
+        services = Services(
+            definitions=definitions,
+            store=store,
+            gate=Gate(store, definitions, _now),
+            validator=Validator(definitions),
+            derive=derive,
+            clock=_now,
+            new_id=_new_id,
+            base_url=settings.base_url,
+            bounds=SearchBounds(
+                parameters=settings.search_parameters,
+                alternatives=settings.search_alternatives,
+                default_count=settings.search_count,
+                max_count=settings.search_count_bound,
+            ),
+        )
+        authenticate = _authentication(settings, store)
+        self._facade = Facade(self._door(services, authenticate))
+        self._rest = FastAPI(title="fhirserver", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+        self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
+        self.services = services
+        return services
+
+    async def stop(self) -> None:
+        """Close the store. What was acknowledged is durable already."""
+        services, self.services, self._facade, self._rest = self.services, None, None, None
+        if services is not None:
+            await services.store.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._facade is not None and _is_fhir(scope["raw_path"]):
+            await self._facade(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._rest is not None:
+            await self._rest(scope, receive, send)
+        else:
+            raise RuntimeError("The application was not started: run it with its lifespan.")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except BaseException:
+            await send({"type": "lifespan.startup.failed"})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _door(self, services: Services, authenticate: Authenticate) -> Door:
+        settings = self.settings
+        open_mode = settings.auth == "none"
+        instance = Instance(settings.base_url, __version__, RELEASED, open_mode)
+        return Door(
+            services=services,
+            authenticate=authenticate,
+            hosts=Hosts(settings.base_url, open_mode=open_mode),
+            bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
+            capability_statement=dump(capabilities(services.definitions, TYPE_INTERACTIONS, instance)),
+            new_request_id=_request_ids(),
+            metrics=self.metrics,
+            log=Log(requests=settings.log_requests),
+        )
+
+
+def create_app(settings: Settings) -> Application:
+    """The application for these settings; nothing is opened before its lifespan starts."""
+    return Application(settings)
+
+
+def from_environment() -> Application:
+    """The application for the settings of the environment: what a worker process is started with."""
+    settings = Settings.from_environment(os.environ)
+    configure(settings.log_level)
+    return Application(settings)
+
+
+def _is_fhir(raw_path: bytes) -> bool:
+    return raw_path.startswith(_FHIR) and raw_path[len(_FHIR) : len(_FHIR) + 1] in (b"/", b"")
+
+
+def derivation(settings: Settings) -> Derive:
+    """What is derived from a resource when it is stored, and again by `reindex`."""
+    definitions = load()
+    extract = Extractor(definitions, base_url=settings.base_url).extract
+    facts = security_facts(settings.base_url)
+
+    def derive(resource_type: str, resource: Resource) -> Derived:
+        index, sort = extract(resource_type, resource)
+        return Derived(index, sort, facts(resource_type, resource))
+
+    return derive
+
+
+def _authentication(settings: Settings, store: Store) -> Authenticate:
+    if settings.auth == "none":
+        return nobody_asked(OPEN)
+    tokens = store.documents("tokens")
+
+    async def lookup(token: str) -> Principal:
+        return await principal_for(tokens, token, _now())
+
+    return bearer(lookup)
+
+
+def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
+    """Whether a write and a read work: a row of our own is put and got again."""
+    rows = store.documents("health")
+
+    async def ready() -> bool:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                if not await store.ready():
+                    return False
+                mark = _new_id()
+                await rows.put({"_id": mark, "at": _now()})
+                found = await rows.get(mark)
+                await rows.delete(mark)
+                return found is not None
+        except (FhirError, TimeoutError):
+            return False
+
+    return ready
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    """A UUID of version 7: random, and close to the ids made just before, which is kind to the index on `_id`."""
+    milliseconds = int(_now().timestamp() * 1000)
+    random = int.from_bytes(os.urandom(10))
+    number = (milliseconds << 80) | (0x7 << 76) | ((random >> 68) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _request_ids() -> Callable[[], bytes]:
+    """Request ids of this process: where it started, and a count."""
+    start = os.urandom(6).hex().encode()
+    count = itertools.count(1)
+
+    def request_id() -> bytes:
+        return b"%b-%x" % (start, next(count))
+
+    return request_id

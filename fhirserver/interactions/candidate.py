@@ -1,0 +1,88 @@
+"""The candidate: a version that somebody wants to write, from the body as sent to admitted or refused.
+
+Whatever way a resource comes in, it passes here: the server's own elements are taken out, every rule of the structure is
+checked, the derived facts are computed, and the gate is asked about the version as it would be stored.
+
+https://hl7.org/fhir/R4/http.html#create and https://hl7.org/fhir/R4/http.html#update
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhirserver.access.writes import check_candidate
+from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import BadRequest, Forbidden
+from fhirserver.model.resource import Resource
+from fhirserver.search.match import match
+from fhirserver.search.permit import Permit
+from fhirserver.store import Derived
+from fhirserver.validation import error_for
+
+_SERVER_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A candidate that may be written: its derived facts, and the permit that the store needs for the old version."""
+
+    resource: Resource
+    derived: Derived
+    permit: Permit
+
+
+def resource_of(body: Any, resource_type: str) -> Resource:
+    """The body as a resource of this type. Raises BadRequest where it is something else."""
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a resource: a JSON object is needed.", code="structure")
+    sent = body.get("resourceType")
+    if not isinstance(sent, str):
+        raise BadRequest(f'The body has no resourceType; "{resource_type}" is needed.', code="structure")
+    if sent != resource_type:
+        raise BadRequest(
+            f"The resourceType of the body is not the type in the address, {resource_type}.",
+            expression=f"{sent}.resourceType" if sent.isidentifier() else None,
+        )
+    return body
+
+
+def identified(resource: Resource, id: str) -> Resource:
+    """A copy under this id, without `meta.versionId` and `meta.lastUpdated`: those are the server's to say."""
+    copy: Resource = {"resourceType": resource["resourceType"], "id": id}
+    for name, value in resource.items():
+        if name == "meta" and isinstance(value, dict) and not _SERVER_META.isdisjoint(value):
+            if kept := {key: item for key, item in value.items() if key not in _SERVER_META}:
+                copy["meta"] = kept
+        elif name not in ("resourceType", "id"):
+            copy[name] = value
+    return copy
+
+
+async def admit(context: Context, interaction: str, resource: Resource, *, exists: bool) -> Admitted:
+    """Check the candidate against the rules and the gate. `exists`: the id was named by the client."""
+    services, principal = context.services, context.principal
+    resource_type, id = resource["resourceType"], resource["id"]
+    error = error_for(services.validator.validate(resource, resource_type=resource_type))
+    if error is not None:
+        raise error
+    derived = services.derive(resource_type, resource)
+    permit = await services.gate.decide(
+        principal,
+        interaction,
+        resource_type,
+        ids=(id,) if exists else (),
+        candidate_owners=frozenset(derived.security.get("owners") or ()),
+    )
+    by = context.by()
+    document = {
+        "_id": id,
+        "deleted": False,
+        "by": {"request": by.request, "principal": by.principal, "client": by.client},
+        "index": derived.index,
+        "security": derived.security,
+    }
+    if not match(permit.writes(resource_type), document):
+        raise Forbidden("The access token does not allow this content to be written.")
+    check_candidate(principal, interaction, resource_type, document, permit)
+    return Admitted(resource, derived, permit)

@@ -1,0 +1,125 @@
+"""The capabilities interaction: what this server does, from the tables by which it does it.
+
+https://hl7.org/fhir/R4/http.html#capabilities and https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhirserver.definitions import Definitions, SearchParameter
+from fhirserver.model.resource import Resource
+from fhirserver.search.parameters import MODIFIERS
+from fhirserver.search.registry import supported
+
+FHIR_VERSION = "4.0.1"
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
+_SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What the statement says of this very server."""
+
+    base_url: str
+    version: str
+    date: str
+    open_mode: bool
+
+
+def capabilities(definitions: Definitions, interactions: Sequence[str], instance: Instance) -> Resource:
+    """The CapabilityStatement. `interactions` are those that the routes have for every type."""
+    tables = {name: supported(definitions, name) for name in definitions.resource_types}
+    pointing = _pointing(tables, definitions.resource_types)
+    return {
+        "resourceType": "CapabilityStatement",
+        "url": f"{instance.base_url}/metadata",
+        "version": instance.version,
+        "name": "FhirServer",
+        "title": "FHIR R4 on MongoDB, with Consent in every query",
+        "status": "active",
+        "date": instance.date,
+        "kind": "instance",
+        "software": {"name": "fhirserver", "version": instance.version},
+        "implementation": {"description": "fhirserver", "url": instance.base_url},
+        "fhirVersion": FHIR_VERSION,
+        "format": ["json", "application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": _security(instance),
+                "resource": [
+                    _resource(name, interactions, tables[name], pointing[name]) for name in definitions.resource_types
+                ],
+                "compartment": [_COMPARTMENT + name.lower() for name in sorted(definitions.compartments)],
+            }
+        ],
+    }
+
+
+def _security(instance: Instance) -> dict[str, Any]:
+    if instance.open_mode:
+        return {"cors": False, "description": "Open mode: no token is asked for; loopback only."}
+    return {
+        "cors": False,
+        "service": [
+            {
+                "coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}],
+                "text": "OAuth 2.0 bearer tokens with SMART on FHIR scopes",
+            }
+        ],
+        "description": "What a caller may see is decided by scopes, compartment and the patient's Consent together. "
+        "A record that the caller may not see does not exist for that caller.",
+    }
+
+
+def _resource(
+    resource_type: str,
+    interactions: Sequence[str],
+    parameters: Mapping[str, SearchParameter],
+    pointing: Sequence[str],
+) -> dict[str, Any]:
+    includes = [f"{resource_type}:{code}" for code, each in sorted(parameters.items()) if each.type == "reference"]
+    resource: dict[str, Any] = {
+        "type": resource_type,
+        "profile": _STRUCTURE + resource_type,
+        "interaction": [{"code": code} for code in interactions],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+    }
+    if includes:
+        resource["searchInclude"] = includes
+    if pointing:
+        resource["searchRevInclude"] = list(pointing)
+    resource["searchParam"] = [_parameter(each) for _, each in sorted(parameters.items())]
+    return resource
+
+
+def _parameter(parameter: SearchParameter) -> dict[str, Any]:
+    said: dict[str, Any] = {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
+    modifiers = sorted(MODIFIERS.get(parameter.type, ()))
+    if modifiers:
+        said["documentation"] = f"Modifiers: {', '.join(modifiers)}."
+    return said
+
+
+def _pointing(
+    tables: Mapping[str, Mapping[str, SearchParameter]], resource_types: Sequence[str]
+) -> Mapping[str, list[str]]:
+    """For each type, the reference parameters of all types that may point to it."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name, parameters in sorted(tables.items()):
+        for code, each in sorted(parameters.items()):
+            if each.type == "reference":
+                for target in each.targets or resource_types:
+                    found[target].append(f"{name}:{code}")
+    return found

@@ -1,0 +1,22 @@
+"""The read interaction: the current version of a resource.
+
+https://hl7.org/fhir/R4/http.html#read
+"""
+
+from __future__ import annotations
+
+from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import Gone, NotFound
+from fhirserver.model.resource import Version
+
+
+async def read(context: Context, resource_type: str, id: str) -> Version:
+    """The current version, or NotFound (absent and hidden alike), or Gone where a visible resource was deleted."""
+    services = context.services
+    permit = await services.gate.decide(context.principal, "read", resource_type, ids=(id,))
+    version = await services.store.read(resource_type, id, permit)
+    if version is None:
+        raise NotFound
+    if version.json is None:
+        raise Gone
+    return version

@@ -1,0 +1,49 @@
+"""The update interaction: a new version of a resource, or its first under an id of the client's.
+
+https://hl7.org/fhir/R4/http.html#update and https://hl7.org/fhir/R4/http.html#concurrency
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhirserver.access.principal import may_create_at
+from fhirserver.interactions.candidate import admit, identified, resource_of
+from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import BadRequest
+from fhirserver.store import Write, Written
+
+
+async def update(
+    context: Context,
+    resource_type: str,
+    id: str,
+    body: Any,
+    *,
+    if_match: tuple[str, ...] | None = None,
+    if_none_match_any: bool = False,
+) -> Written:
+    """Store the resource as the next version. Who may assign ids creates where there is nothing yet."""
+    sent = resource_of(body, resource_type)
+    if sent.get("id") != id:
+        problem = "is not the id in the address" if "id" in sent else "is missing; it must be the id in the address"
+        raise BadRequest(f"The id in the body {problem}.", expression=f"{resource_type}.id")
+    resource = identified(sent, id)
+    admitted = await admit(context, "update", resource, exists=True)
+    written = await context.services.store.commit(
+        Write(
+            method="PUT",
+            resource_type=resource_type,
+            id=id,
+            resource=resource,
+            derived=admitted.derived,
+            by=context.by(),
+            permit=admitted.permit,
+            if_match=if_match,
+            if_none_match_any=if_none_match_any,
+            may_create=may_create_at(context.principal, resource_type),
+            companions=(),
+        )
+    )
+    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
+    return written

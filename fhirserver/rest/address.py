@@ -1,0 +1,157 @@
+"""Addresses: the one parser of what stands behind `/fhir`, and the hosts that this server answers for.
+
+A path is percent-decoded once and then read strictly: known types, legal ids, no empty, dot or operation segments. What it does
+not know is `not-supported`, before any data is touched.
+
+https://hl7.org/fhir/R4/http.html#3.1.0.1.1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from fhirserver.definitions import Definitions
+from fhirserver.model.outcome import Misdirected, NotSupported
+
+ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+BASE_PATH: Final = "/fhir"
+
+
+class Kind(StrEnum):
+    """The shapes that an address can have, as R4 writes them."""
+
+    SYSTEM = "[base]"
+    METADATA = "[base]/metadata"
+    TYPE = "[base]/[type]"
+    SEARCH = "[base]/[type]/_search"
+    INSTANCE = "[base]/[type]/[id]"
+    HISTORY = "[base]/[type]/[id]/_history"
+    VERSION = "[base]/[type]/[id]/_history/[vid]"
+    COMPARTMENT = "[base]/[compartment]/[id]/[type]"
+    COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A parsed address. In a compartment `resource_type` is what is searched for, `compartment` and `id` where."""
+
+    kind: Kind
+    resource_type: str = ""
+    id: str = ""
+    version: str = ""
+    compartment: str = ""
+
+
+class Addresses:
+    """The parser, for the types and compartments of the definitions."""
+
+    def __init__(self, resource_types: Collection[str], compartments: Mapping[str, Collection[str]]) -> None:
+        self._types = frozenset(resource_types)
+        self._compartments = {name: frozenset(types) for name, types in compartments.items()}
+
+    def parse(self, raw_path: bytes) -> Address:
+        """Read the path of a request, as sent, without its query. Raises NotSupported."""
+        try:
+            if b"%" in raw_path:
+                if b"%2f" in raw_path.lower():  # it would become a separator that is not one
+                    raise NotSupported
+                raw_path = unquote_to_bytes(raw_path)
+            base, *segments = raw_path.decode("ascii").removeprefix("/").split("/")
+        except UnicodeDecodeError:
+            raise NotSupported from None
+        if base != BASE_PATH[1:]:
+            raise NotSupported
+        if len(segments) == 2:
+            return self._two(*segments)
+        if not segments or segments == [""]:
+            return Address(Kind.SYSTEM)
+        if len(segments) == 1:
+            return self._one(segments[0])
+        return self._longer(segments)
+
+    def _one(self, name: str) -> Address:
+        if name == "metadata":
+            return Address(Kind.METADATA)
+        return Address(Kind.TYPE, self._type(name))
+
+    def _two(self, resource_type: str, id: str) -> Address:
+        if resource_type in self._types and ID.fullmatch(id) is not None and id != "." and id != "..":
+            return Address(Kind.INSTANCE, resource_type, id)
+        if id == "_search":
+            return Address(Kind.SEARCH, self._type(resource_type))
+        raise NotSupported(self._why(resource_type))
+
+    def _longer(self, segments: list[str]) -> Address:
+        within = self._two(segments[0], segments[1])
+        if within.kind is not Kind.INSTANCE:
+            raise NotSupported
+        match segments[2:]:
+            case ["_history"]:
+                return Address(Kind.HISTORY, within.resource_type, within.id)
+            case ["_history", version] if ID.fullmatch(version) and version not in (".", ".."):
+                return Address(Kind.VERSION, within.resource_type, within.id, version)
+            case [name]:
+                return self._inside(Kind.COMPARTMENT, within, name)
+            case [name, "_search"]:
+                return self._inside(Kind.COMPARTMENT_SEARCH, within, name)
+        raise NotSupported
+
+    def _type(self, name: str) -> str:
+        if name not in self._types:
+            raise NotSupported(self._why(name))
+        return name
+
+    def _inside(self, kind: Kind, within: Address, name: str) -> Address:
+        if self._type(name) not in self._compartments.get(within.resource_type, ()):
+            raise NotSupported("There is no such compartment, or it never holds that resource type.")
+        return Address(kind, name, within.id, compartment=within.resource_type)
+
+    def _why(self, name: str) -> str:
+        """The reason, without a word of the caller's own."""
+        if name in self._types:
+            return "This server does not support that operation, or the id is not a legal one."
+        return "This is neither a resource type of R4 nor an operation of this server."
+
+
+def members(definitions: Definitions) -> Mapping[str, frozenset[str]]:
+    """The types that each compartment can hold; its own among them."""
+    return {
+        code: frozenset((code, *(name for name, parameters in each.resources.items() if parameters)))
+        for code, each in definitions.compartments.items()
+    }
+
+
+class Hosts:
+    """The hosts that are ours: the base URL's, and in open mode loopback under any port.
+
+    Links are never made from `Host`; a request for another host is refused, so that no other site's name leads here.
+    """
+
+    def __init__(self, base_url: str, *, open_mode: bool) -> None:
+        parts = urlsplit(base_url)
+        host = parts.netloc.lower()
+        default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+        names = {host, host.removesuffix(default)} if default else {host}
+        if parts.port is None:
+            names.add(host + default)
+        self._exact = frozenset(name.encode() for name in names)
+        self._open_mode = open_mode
+
+    def check(self, host: bytes | None) -> None:
+        """Raises Misdirected for a host that is not ours."""
+        if host in self._exact:
+            return
+        if host is None or not (host.lower() in self._exact or (self._open_mode and _is_loopback(host))):
+            raise Misdirected
+
+
+_LOOPBACK = re.compile(rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+
+
+def _is_loopback(host: bytes) -> bool:
+    return _LOOPBACK.fullmatch(host) is not None

@@ -1,0 +1,144 @@
+"""The FHIR facade: the ASGI application of `/fhir`.
+
+It writes ASGI messages itself: on the way of a read by id every layer between the socket and the interaction is paid thousands
+of times a second.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+from fhirserver.access.principal import allows
+from fhirserver.interactions.context import Context, Services
+from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed
+from fhirserver.rest.address import Address, Addresses, Hosts, Kind, members
+from fhirserver.rest.authenticate import Authenticate
+from fhirserver.rest.errors import answer_to, unexpected
+from fhirserver.rest.negotiate import is_pretty, negotiate
+from fhirserver.rest.operate.log import Log
+from fhirserver.rest.operate.metrics import Metrics
+from fhirserver.rest.parameters import form_of, parse_query
+from fhirserver.rest.request import BodyBounds, Disconnected, Request, request_id_of
+from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, prettied, send_answer
+from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What of a request is looked at, at most."""
+
+    body: BodyBounds
+    url: int
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the facade is built from."""
+
+    services: Services
+    authenticate: Authenticate
+    hosts: Hosts
+    bounds: Bounds
+    capability_statement: bytes
+    new_request_id: Callable[[], bytes]
+    metrics: Metrics
+    log: Log
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way: what is known of it when it ends, for the log and the figures."""
+
+    method: str
+    interaction: str = ""
+    address: Address | None = None
+    pretty: bool = False
+
+
+class Facade:
+    """ASGI: every request to `/fhir`, answered with a FHIR answer whatever happens."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        definitions = door.services.definitions
+        self._parse = Addresses(definitions.resource_types, members(definitions)).parse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = self._door
+        started = perf_counter()
+        headers = header_table(scope["headers"])
+        request_id = request_id_of(headers) or door.new_request_id()
+        method: str = scope["method"]
+        exchange = _Exchange(method)
+        try:
+            answer = await self._answer(scope, receive, headers, request_id, exchange)
+        except FhirError as error:
+            answer = answer_to(error, allow=_others(exchange))
+            if answer.status >= 500:
+                door.log.fault(request_id, exchange.interaction, error)
+        except Disconnected:
+            return
+        except Exception as error:
+            answer = unexpected()
+            door.log.fault(request_id, exchange.interaction, error)
+        if exchange.pretty and not answer.is_raw:
+            answer.body = prettied(answer.body)
+        await send_answer(answer, request_id, head=method == "HEAD", send=send)
+        resource_type = "" if exchange.address is None else exchange.address.resource_type
+        elapsed = perf_counter() - started
+        door.metrics.observe(exchange.interaction, resource_type, answer.status, elapsed)
+        door.log.request(request_id, method, exchange.interaction, resource_type, answer.status, elapsed)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], request_id: bytes, exchange: _Exchange
+    ) -> Answer:
+        door = self._door
+        door.hosts.check(headers.get(b"host"))
+        raw_path, query = scope["raw_path"], scope["query_string"]
+        if len(raw_path) + len(query) > door.bounds.url:
+            return _too_long(door.bounds.url)
+        address = exchange.address = self._parse(raw_path)
+        if b"_pretty" in query:
+            exchange.pretty = is_pretty(form_of(parse_query(query), "_pretty"))
+        method = exchange.method if exchange.method != "HEAD" else "GET"
+        route = ROUTES[address.kind].get(method)
+        if route is None:
+            return self._without_principal(address, method, headers, query, exchange)
+        exchange.interaction = route.interaction
+        principal = await door.authenticate(headers)
+        # Before the body is read: who may not write this type has no business to send one.
+        if method != "GET" and not allows(principal, address.resource_type, route.interaction):
+            raise Forbidden(scope=True)
+        context = Context(door.services, principal, request_id.decode("ascii"))
+        return await route.handle(Request(method, address, headers, query, receive, door.bounds.body, context))
+
+    def _without_principal(
+        self, address: Address, method: str, headers: Mapping[bytes, bytes], query: bytes, exchange: _Exchange
+    ) -> Answer:
+        """The statement of capabilities, and what the table has no interaction for."""
+        asks_for_statement = (address.kind, method) in ((Kind.METADATA, "GET"), (Kind.SYSTEM, OPTIONS))
+        if asks_for_statement:
+            exchange.interaction = CAPABILITIES
+            accept = headers.get(b"accept")
+            format = form_of(parse_query(query), "_format")
+            content_type = negotiate(accept.decode("latin-1") if accept is not None else None, format)
+            return Answer(200, self._door.capability_statement, content_type)
+        if method == OPTIONS:
+            return Answer(204, headers=[(b"allow", ", ".join(allowed(address.kind)).encode())])
+        raise MethodNotAllowed(allow=allowed(address.kind))
+
+
+def _others(exchange: _Exchange) -> tuple[str, ...]:
+    """The methods of this address but the one that was refused."""
+    if exchange.address is None:
+        return ()
+    return tuple(name for name in allowed(exchange.address.kind) if name != exchange.method)
+
+
+def _too_long(bound: int) -> Answer:
+    sentence = f"The address is longer than {bound} bytes; searches can be posted to _search."
+    return outcome(414, Issue("error", "too-long", sentence))

@@ -1,0 +1,167 @@
+"""Content negotiation: `Accept` and `_format` for what goes out, `Content-Type` for what comes in, `Prefer`.
+
+https://hl7.org/fhir/R4/http.html#mime-type and https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from fhirserver.model.outcome import BadRequest, NotAcceptable, UnsupportedMediaType
+
+FHIR_JSON: Final = "application/fhir+json"
+JSON_TYPES: Final = (FHIR_JSON, "application/json", "text/json")
+FHIR_VERSIONS: Final = ("4.0", "4.0.1")
+DEFAULT: Final = b"application/fhir+json; charset=utf-8"
+
+_FORMATS: Final = dict.fromkeys(("json", FHIR_JSON, "application/fhir json"), DEFAULT) | {
+    "application/json": b"application/json; charset=utf-8",
+    "text/json": b"text/json; charset=utf-8",
+}
+_ACCEPT_BOUND = 50
+
+Return = Literal["minimal", "representation", "OperationOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRange:
+    """One member of an `Accept` header."""
+
+    type: str
+    parameters: tuple[tuple[str, str], ...]
+    quality: float
+
+    def specificity(self, media_type: str) -> int:
+        """How exactly this names the type: 3 itself, 2 its tree, 1 anything; 0 not at all."""
+        if self.type == media_type:
+            return 3
+        if self.type.endswith("/*") and media_type.startswith(self.type[:-1]):
+            return 2
+        return 1 if self.type == "*/*" else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The `Prefer` header: what a write answers with, and whether unknown search parameters are passed over."""
+
+    returns: Return | None = None
+    lenient: bool = False
+
+
+@lru_cache(maxsize=1024)
+def media_ranges(accept: str) -> tuple[MediaRange, ...]:
+    """The members of an `Accept` header, as written. Members that cannot be read are left out."""
+    found = []
+    for member in accept.split(",")[:_ACCEPT_BOUND]:
+        type, parameters = media_type(member)
+        quality = 1.0
+        kept = []
+        for name, value in parameters:
+            if name == "q":
+                quality = _quality(value)
+            else:
+                kept.append((name, value))
+        if "/" in type:
+            found.append(MediaRange(type, tuple(kept), quality))
+    return tuple(found)
+
+
+def media_type(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """A media type and its parameters; names in lower case, values without quotes."""
+    type, *rest = text.split(";")
+    parameters = []
+    for part in rest:
+        name, found, value = part.partition("=")
+        if found:
+            parameters.append((name.strip().lower(), value.strip().strip('"')))
+    return type.strip().lower(), tuple(parameters)
+
+
+def quality_of(ranges: tuple[MediaRange, ...], media_type: str) -> tuple[float, int]:
+    """The quality that the most specific member gives this type, and how specific that is. (0, 0): not acceptable."""
+    best = (0, 0.0)
+    for member in ranges:
+        specificity = member.specificity(media_type)
+        if specificity and _is_our_version(member):
+            best = max(best, (specificity, member.quality))
+    return best[1], best[0]
+
+
+@lru_cache(maxsize=1024)
+def negotiate(accept: str | None, format: str | None) -> bytes:
+    """The Content-Type to answer with. `_format` goes before `Accept`. Raises NotAcceptable."""
+    if format is not None:
+        return _of_format(format)
+    if accept is None or not accept.strip():
+        return DEFAULT
+    ranges = media_ranges(accept)
+    ranked = [(*quality_of(ranges, name), -place, name) for place, name in enumerate(JSON_TYPES)]
+    quality, _, _, name = max(ranked)
+    if quality <= 0:
+        raise NotAcceptable("Resources are served as application/fhir+json, FHIR version 4.0.")
+    return _FORMATS[name]
+
+
+def check_content_type(content_type: str | None) -> None:
+    """Raises UnsupportedMediaType unless this is FHIR's JSON, in UTF-8."""
+    if content_type is None:
+        raise UnsupportedMediaType("Content-Type is missing; send application/fhir+json.")
+    type, parameters = media_type(content_type)
+    if type not in JSON_TYPES:
+        raise UnsupportedMediaType("Resources are accepted as application/fhir+json.")
+    for name, value in parameters:
+        if name == "charset" and value.lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMediaType("FHIR's JSON is always UTF-8; another charset was named.")
+        if name == "fhirversion" and value not in FHIR_VERSIONS:
+            raise UnsupportedMediaType("This server speaks FHIR version 4.0.")
+
+
+@lru_cache(maxsize=256)
+def preferences(prefer: str) -> Preferences:
+    """Read a `Prefer` header; what is unknown is passed over, as RFC 7240 wants it."""
+    returns: Return | None = None
+    lenient = False
+    for member in prefer.replace(";", ",").split(","):
+        name, _, value = member.partition("=")
+        value = value.strip().strip('"')
+        match name.strip().lower(), value.lower():
+            case "return", "minimal":
+                returns = returns or "minimal"
+            case "return", "representation":
+                returns = returns or "representation"
+            case "return", "operationoutcome":
+                returns = returns or "OperationOutcome"
+            case "handling", "lenient":
+                lenient = True
+    return Preferences(returns, lenient)
+
+
+def is_pretty(value: str | None) -> bool:
+    """Read `_pretty`."""
+    if value in (None, "false"):
+        return False
+    if value == "true":
+        return True
+    raise BadRequest("_pretty is true or false.")
+
+
+def _of_format(format: str) -> bytes:
+    type, parameters = media_type(format)
+    version = dict(parameters).get("fhirversion", FHIR_VERSIONS[0])
+    if type not in _FORMATS or version not in FHIR_VERSIONS:
+        raise NotAcceptable("The _format asked for is not served; use json.")
+    return _FORMATS[type]
+
+
+def _is_our_version(member: MediaRange) -> bool:
+    return all(name != "fhirversion" or value in FHIR_VERSIONS for name, value in member.parameters)
+
+
+def _quality(value: str) -> float:
+    try:
+        quality = float(value)
+    except ValueError:
+        return 0.0
+    return quality if 0 <= quality <= 1 else 0.0

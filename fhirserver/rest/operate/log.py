@@ -1,0 +1,97 @@
+"""The log: one JSON line an event, with the request's id; no query string, no resource id, no content.
+
+A fault is logged by its type and its places in the code: the message of an exception may hold a value from a resource.
+
+https://hl7.org/fhir/R4/security.html#audit
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_FRAMES: Final = 12
+
+
+def configure(level: str) -> None:
+    """Send structlog and the standard library's loggers to standard error as JSON lines, from this level on."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.EventRenamer("event"),
+            _as_line,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    handler = _Forward()
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        logger.setLevel(LEVELS[level])
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+class Log:
+    """What the facade says."""
+
+    def __init__(self, *, requests: bool = True) -> None:
+        self._logger: Any = structlog.get_logger("fhirserver")
+        self._requests = requests
+
+    def request(
+        self, request_id: bytes, method: str, interaction: str, resource_type: str, status: int, seconds: float
+    ) -> None:
+        """A request that was answered."""
+        if self._requests:
+            self._logger.info(
+                "request",
+                request_id=request_id.decode("ascii"),
+                method=method if method in _METHODS else "other",
+                interaction=interaction,
+                type=resource_type,
+                status=status,
+                ms=round(seconds * 1000, 2),
+            )
+
+    def fault(self, request_id: bytes, interaction: str, error: BaseException) -> None:
+        """An error of our own, or of what we stand on."""
+        self._logger.error("fault", request_id=request_id.decode("ascii"), interaction=interaction, **describe(error))
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception without its message: its type, where it came from, and what caused it."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    cause = error.__cause__ or error.__context__
+    described: dict[str, Any] = {
+        "error": type(error).__name__,
+        "places": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    if cause is not None:
+        described["cause"] = type(cause).__name__
+    return described
+
+
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class _Forward(logging.Handler):
+    """Lines of the standard library's loggers, in our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        details = {} if record.exc_info is None or record.exc_info[1] is None else describe(record.exc_info[1])
+        message = record.getMessage() if not details else record.msg
+        structlog.get_logger(record.name).log(record.levelno, message, logger=record.name, **details)
+
+
+def _as_line(_: Any, __: str, event: structlog.typing.EventDict) -> bytes:
+    return msgspec.json.encode(event)

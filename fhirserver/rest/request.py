@@ -1,0 +1,165 @@
+"""A request as the interactions' HTTP side sees it: the address, the headers, the parameters, and a body under bounds.
+
+https://hl7.org/fhir/R4/http.html#general
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fhirserver.interactions.context import Context
+from fhirserver.model.json import parse
+from fhirserver.model.outcome import BadRequest, TooLarge, UnsupportedMediaType
+from fhirserver.rest.address import Address
+from fhirserver.rest.negotiate import Preferences, check_content_type, negotiate, preferences
+from fhirserver.rest.parameters import Pair, form_of, parse_query
+from fhirserver.rest.responses import Receive
+
+_NO_PREFERENCES: Final = Preferences()
+_RATIO_FLOOR: Final = 1024 * 1024
+_WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9.\-_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyBounds:
+    """How large a body may be once decompressed, and how many times larger than what was sent."""
+
+    size: int = 16 * 1024 * 1024
+    ratio: int = 20
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole. There is nobody to answer."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request to `/fhir`."""
+
+    method: str
+    address: Address
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    receive: Receive
+    bounds: BodyBounds
+    context: Context
+
+    def parameters(self) -> list[Pair]:
+        """The pairs of the query string."""
+        return parse_query(self.query) if self.query else []
+
+    def content_type(self) -> bytes:
+        """The Content-Type that the answer shall have. Raises NotAcceptable."""
+        accept = self.header(b"accept")
+        if not self.query:
+            return negotiate(accept, None)
+        return negotiate(accept, form_of(self.parameters(), "_format"))
+
+    def preferences(self) -> Preferences:
+        """What `Prefer` says."""
+        prefer = self.header(b"prefer")
+        return _NO_PREFERENCES if prefer is None else preferences(prefer)
+
+    def header(self, name: bytes) -> str | None:
+        """A header as text."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def body(self) -> bytes:
+        """The body, decompressed. Raises TooLarge, or UnsupportedMediaType for an unknown Content-Encoding."""
+        return await read_body(self.headers, self.receive, self.bounds)
+
+    async def resource(self) -> Any:
+        """The body as JSON. The Content-Type is looked at first."""
+        check_content_type(self.header(b"content-type"))
+        return as_json(await self.body())
+
+
+def as_json(body: bytes) -> Any:
+    """The body of a write, parsed. Raises BadRequest."""
+    if not body:
+        raise BadRequest("The body is empty; a resource is needed.", code="structure")
+    return parse(body)
+
+
+def request_id_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The request id that the client gave, if it is one that may stand in a log."""
+    sent = headers.get(b"x-request-id")
+    return sent if sent is not None and _REQUEST_ID.fullmatch(sent) else None
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bounds: BodyBounds) -> bytes:
+    """Read a body within its bounds; compressed ones are inflated as they come and never past the bound."""
+    inflate = _inflater(headers.get(b"content-encoding"), bounds)
+    declared = headers.get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > bounds.size:
+        raise _too_large(bounds)
+    message = await receive()
+    if inflate is None and not message.get("more_body", False) and message["type"] == "http.request":
+        body: bytes = message.get("body", b"")
+        if len(body) > bounds.size:
+            raise _too_large(bounds)
+        return body
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] != "http.request":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        if inflate is not None:
+            chunk = inflate.more(chunk)
+        size += len(chunk)
+        if size > bounds.size:
+            raise _too_large(bounds)
+        parts.append(chunk)
+        if not message.get("more_body", False):
+            if inflate is not None:
+                inflate.check_whole()
+            return b"".join(parts)
+        message = await receive()
+
+
+class _Inflater:
+    """Decompression that stops at the bounds instead of filling the memory."""
+
+    def __init__(self, window_bits: int, bounds: BodyBounds) -> None:
+        self._inner = zlib.decompressobj(window_bits)
+        self._bounds = bounds
+        self._taken = 0
+        self._given = 0
+
+    def more(self, chunk: bytes) -> bytes:
+        self._taken += len(chunk)
+        room = self._bounds.size - self._given + 1
+        try:
+            inflated = self._inner.decompress(chunk, room)
+        except zlib.error:
+            raise BadRequest("The body is not what Content-Encoding says.") from None
+        self._given += len(inflated)
+        if self._given > max(_RATIO_FLOOR, self._taken * self._bounds.ratio):
+            raise TooLarge(f"The body grows more than {self._bounds.ratio} times when it is decompressed.")
+        if self._inner.unconsumed_tail:
+            raise _too_large(self._bounds)
+        return inflated
+
+    def check_whole(self) -> None:
+        if (self._taken and not self._inner.eof) or self._inner.unused_data:
+            raise BadRequest("The compressed body ends too early, or something follows it.")
+
+
+def _inflater(encoding: bytes | None, bounds: BodyBounds) -> _Inflater | None:
+    name = "identity" if encoding is None else encoding.decode("latin-1").strip().lower()
+    if name in ("", "identity"):
+        return None
+    if name not in _WINDOW_BITS:
+        raise UnsupportedMediaType("Content-Encoding can be gzip, deflate or identity.")
+    return _Inflater(_WINDOW_BITS[name], bounds)
+
+
+def _too_large(bounds: BodyBounds) -> TooLarge:
+    return TooLarge(f"The body is larger than {bounds.size} bytes; send less at a time.")

@@ -1,0 +1,87 @@
+"""Answers, and how they are sent: the headers that every FHIR answer has, and those of a version.
+
+https://hl7.org/fhir/R4/http.html#general
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from fhirserver.model.json import dump
+from fhirserver.model.outcome import Issue, operation_outcome
+from fhirserver.model.resource import Version
+from fhirserver.rest.negotiate import DEFAULT
+from fhirserver.rest.preconditions import entity_tag, http_date
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+EVERY_ANSWER: Final[tuple[Header, ...]] = (
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Authorization, Accept, Prefer, Origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_BODILESS: Final = frozenset((204, 304))
+
+
+@dataclass(slots=True)
+class Answer:
+    """A status, a body, and the headers that belong to it."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = DEFAULT
+    headers: list[Header] = field(default_factory=list)
+    is_raw: bool = False
+    """Whether the body is somebody's content rather than FHIR's JSON."""
+
+
+def of_version(version: Version, content_type: bytes, *, status: int = 200) -> Answer:
+    """A resource, with its ETag and when it was last changed."""
+    return Answer(status, version.json or b"", content_type, validators(version))
+
+
+def validators(version: Version) -> list[Header]:
+    """`ETag` and `Last-Modified`."""
+    return [(b"etag", entity_tag(version)), (b"last-modified", http_date(version.updated))]
+
+
+def outcome(status: int, *issues: Issue, content_type: bytes = DEFAULT) -> Answer:
+    """An OperationOutcome."""
+    return Answer(status, dump(operation_outcome(issues)), content_type)
+
+
+def prettied(body: bytes) -> bytes:
+    """The same JSON text on many lines; numbers keep their digits."""
+    return msgspec.json.format(body, indent=2) if body else body
+
+
+async def send_answer(answer: Answer, request_id: bytes, *, head: bool, send: Send) -> None:
+    """Write the answer as ASGI messages. To HEAD the headers are those of GET, the body stays away."""
+    headers: list[Header] = [*EVERY_ANSWER, (b"x-request-id", request_id), *answer.headers]
+    if answer.status in _BODILESS:
+        body = b""
+    else:
+        body = answer.body
+        if body:
+            headers.append((b"content-type", answer.content_type))
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def header_table(pairs: list[Header]) -> Mapping[bytes, bytes]:
+    """The request's headers by lower-case name; a header sent several times becomes one list."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        table = {}
+        for name, value in pairs:
+            table[name] = table[name] + b", " + value if name in table else value
+    return table

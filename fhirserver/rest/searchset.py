@@ -1,0 +1,116 @@
+"""Bundles: searchsets and histories, joined from the stored texts without parsing them.
+
+https://hl7.org/fhir/R4/bundle.html#searchset and https://hl7.org/fhir/R4/bundle.html#history
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from fhirserver.interactions.context import Services
+from fhirserver.interactions.history import History, HistoryRequest
+from fhirserver.interactions.search import Found
+from fhirserver.model.dates import instant
+from fhirserver.model.json import dump
+from fhirserver.model.outcome import Issue, TooCostly, operation_outcome
+from fhirserver.model.resource import Version
+from fhirserver.rest.parameters import CURSOR, Pair, as_query
+from fhirserver.search.request import SearchRequest
+
+COMMIT_BOUND: Final = timedelta(seconds=5)
+"""A commit takes at most this long: whoever polls from `meta.lastUpdated` of an answer misses nothing."""
+LINK_BOUND: Final = 8000
+"""Bytes of a link: what this server takes as an address."""
+
+_TRUNCATED: Final = "More resources are referred to than one page includes; ask for fewer matches a page (_count)."
+_STATUS: Final = {"POST": "201 Created", "PUT": "200 OK", "DELETE": "204 No Content"}
+
+
+def searchset_bundle(services: Services, path: str, request: SearchRequest, found: Found, cursor: str | None) -> bytes:
+    """A page of search results, with what was used in its self link."""
+    page = found.page
+    address = f"{services.base_url}/{path}"
+    links = _links(address, list(request.used), cursor, found.cursor)
+    base = services.base_url.encode()
+    entries = [_found(base, version, b"match") for version in page.matches]
+    entries += [_found(base, version, b"include") for version in page.included]
+    issues = _issues(request, found)
+    if issues:
+        entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % dump(operation_outcome(issues)))
+    return _bundle(services, "searchset", page.total, links, entries)
+
+
+def history_bundle(services: Services, request: HistoryRequest, found: History, used: list[Pair]) -> bytes:
+    """A page of the versions of one resource."""
+    address = f"{services.base_url}/{request.resource_type}/{request.id}/_history"
+    links = _links(address, used, request.cursor, found.cursor)
+    entries = [_past(services.base_url, version) for version in found.versions]
+    return _bundle(services, "history", found.total, links, entries)
+
+
+def _issues(request: SearchRequest, found: Found) -> Sequence[Issue]:
+    issues = list(request.ignored)
+    if found.page.truncated_includes:
+        issues.append(Issue("warning", "too-costly", _TRUNCATED))
+    if found.narrowed is not None:
+        issues.append(Issue("warning", "incomplete", found.narrowed))
+    return issues
+
+
+def _bundle(
+    services: Services, type: str, total: int | None, links: Iterable[tuple[str, str]], entries: list[bytes]
+) -> bytes:
+    head: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "meta": {"lastUpdated": instant(services.clock() - COMMIT_BOUND)},
+        "type": type,
+    }
+    if total is not None:
+        head["total"] = total
+    head["link"] = [{"relation": relation, "url": url} for relation, url in links]
+    text = dump(head)
+    return b'%b,"entry":[%b]}' % (text[:-1], b",".join(entries)) if entries else text
+
+
+def _links(address: str, used: list[Pair], cursor: str | None, following: str | None) -> list[tuple[str, str]]:
+    def link(position: str | None) -> str:
+        query = as_query([*used, (CURSOR, position)] if position else used)
+        return f"{address}?{query}" if query else address
+
+    links = [("self", link(cursor)), ("first", link(None))]
+    if following is not None:
+        url = link(following)
+        if len(url) > LINK_BOUND:
+            raise TooCostly(
+                "The search is too long to be continued by a link; ask for fewer values, or a larger _count."
+            )
+        links.append(("next", url))
+    return links
+
+
+def _found(base: bytes, version: Version, mode: bytes) -> bytes:
+    return b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
+        base,
+        version.resource_type.encode(),
+        version.id.encode(),
+        version.json or b"null",
+        mode,
+    )
+
+
+def _past(base_url: str, version: Version) -> bytes:
+    address = f"{version.resource_type}/{version.id}"
+    is_create = version.method == "POST"
+    status = "201 Created" if version.version == 1 else _STATUS[version.method]
+    rest = {
+        "request": {"method": version.method, "url": version.resource_type if is_create else address},
+        "response": {
+            "status": status,
+            "etag": f'W/"{version.version}"',
+            "lastModified": instant(version.updated),
+        },
+    }
+    text = dump({"fullUrl": f"{base_url}/{address}", **rest})
+    return text if version.json is None else b'%b,"resource":%b}' % (text[:-1], version.json)

@@ -1,0 +1,87 @@
+"""create and search over HTTP.
+
+https://hl7.org/fhir/R4/http.html#create and https://hl7.org/fhir/R4/http.html#search
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fhirserver.interactions.create import create as create_interaction
+from fhirserver.interactions.search import search_type
+from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
+from fhirserver.rest import binary
+from fhirserver.rest.address import Kind
+from fhirserver.rest.instances import answer_to_write
+from fhirserver.rest.negotiate import is_pretty, media_type, negotiate
+from fhirserver.rest.parameters import Pair, as_query, form_of, parse_query, part
+from fhirserver.rest.request import Request
+from fhirserver.rest.responses import Answer, prettied
+from fhirserver.rest.searchset import searchset_bundle
+from fhirserver.search.compartment import in_compartment
+from fhirserver.search.parse import parse_search
+from fhirserver.search.request import SearchRequest
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+async def create(request: Request) -> Answer:
+    """`POST [base]/[type]`."""
+    if b"if-none-exist" in request.headers:
+        # To pass it over would store the resource a second time.
+        raise BadRequest("Conditional create (If-None-Exist) is not supported.", code="not-supported")
+    resource_type = request.address.resource_type
+    content_type = request.content_type()
+    body = await binary.resource(request, None) if resource_type == "Binary" else await request.resource()
+    written = await create_interaction(request.context, resource_type, body)
+    return answer_to_write(request, written, content_type)
+
+
+async def search(request: Request) -> Answer:
+    """`GET [base]/[type]?...`, and the same inside a compartment."""
+    return await _search(request, request.parameters())
+
+
+async def search_by_form(request: Request) -> Answer:
+    """`POST [base]/[type]/_search`: the parameters of the address and those of the body together."""
+    content_type = request.header(b"content-type")
+    form = b""
+    if content_type is not None and media_type(content_type)[0] == _FORM:
+        form = await request.body()
+    elif await request.body():
+        raise UnsupportedMediaType(f"Search parameters are posted as {_FORM}.")
+    return await _search(request, request.parameters() + parse_query(form))
+
+
+async def _search(request: Request, pairs: list[Pair]) -> Answer:
+    content_type = negotiate(request.header(b"accept"), form_of(pairs, "_format"))
+    pretty = is_pretty(form_of(pairs, "_pretty"))
+    pairs, cursor = part(pairs)
+    parsed = _parse(request, pairs)
+    query = f"{_path(request)}?{as_query(sorted(parsed.used))}"
+    found = await search_type(request.context, parsed, query=query, cursor=cursor)
+    body = searchset_bundle(request.context.services, _path(request), parsed, found, cursor)
+    return Answer(200, prettied(body) if pretty else body, content_type)
+
+
+def _parse(request: Request, pairs: list[Pair]) -> SearchRequest:
+    services, address = request.context.services, request.address
+    parsed = parse_search(
+        services.definitions,
+        address.resource_type,
+        pairs,
+        lenient=request.preferences().lenient,
+        base_url=services.base_url,
+        now=services.clock(),
+        bounds=services.bounds,
+    )
+    if not address.compartment:
+        return parsed
+    return in_compartment(services.definitions, parsed, address.compartment, address.id)
+
+
+def _path(request: Request) -> str:
+    address = request.address
+    if address.kind in (Kind.COMPARTMENT, Kind.COMPARTMENT_SEARCH):
+        return f"{address.compartment}/{address.id}/{address.resource_type}"
+    return address.resource_type

@@ -1,0 +1,112 @@
+"""The settings: read once, by the application and the command line; the rooms receive values.
+
+Every one can come from the environment as `FHIRSERVER_<NAME>`; the command line goes before it. The address of the database
+may hold a password and is never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from typing import Any, Literal, Self, cast, get_args
+from urllib.parse import urlsplit
+
+Auth = Literal["smart", "none"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+PREFIX = "FHIRSERVER_"
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class BadSettings(ValueError):
+    """A setting that the server cannot run with; the message says which and why, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one server runs with."""
+
+    mongo_url: str = field(repr=False)
+    database: str = "fhirserver"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    base_url: str = ""
+    auth: Auth = "smart"
+    native_copy: bool = True
+    log_level: LogLevel = "info"
+    log_requests: bool = True
+    body_size: int = 16 * 1024 * 1024
+    body_ratio: int = 20
+    url_size: int = 8192
+    search_count: int = 20
+    search_count_bound: int = 1000
+    search_parameters: int = 50
+    search_alternatives: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.base_url:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            object.__setattr__(self, "base_url", f"http://{host}:{self.port}/fhir")
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+        for name, allowed in (("auth", get_args(Auth)), ("log_level", get_args(LogLevel))):
+            if getattr(self, name) not in allowed:
+                raise BadSettings(f"{name} is one of {', '.join(allowed)}.")
+        parts = urlsplit(self.base_url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
+            raise BadSettings("base_url is an http or https address, as in https://fhir.example.org/fhir.")
+        if not 0 <= self.port <= 65535:
+            raise BadSettings("port is between 0 and 65535.")
+        if self.auth == "none" and not is_loopback(self.host):
+            raise BadSettings("auth none serves every record to everybody: it is for loopback only (--host 127.0.0.1).")
+        for each in fields(self):
+            if each.type == "int" and each.name != "port" and getattr(self, each.name) < 1:
+                raise BadSettings(f"{each.name} is at least 1.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:
+        """The settings of the environment, with those that are `given` (and not None) before them."""
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            value = given.get(each.name)
+            if value is None and (text := environment.get(PREFIX + each.name.upper())):
+                value = _read(each.name, cast("str", each.type), text)
+            if value is not None:
+                values[each.name] = value
+        if "mongo_url" not in values:
+            raise BadSettings("mongo_url is missing: give --mongo-url, or --data for the embedded database.")
+        return cls(**values)
+
+    def as_environment(self) -> dict[str, str]:
+        """The same settings as variables, for worker processes."""
+        return {PREFIX + each.name.upper(): _write(getattr(self, each.name)) for each in fields(self)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(name: str, type: str, text: str) -> Any:
+    try:
+        if type == "int":
+            return int(text)
+        return _WORDS[text.lower()] if type == "bool" else text
+    except (ValueError, KeyError):
+        kind = "a whole number" if type == "int" else "true or false"
+        raise BadSettings(f"{PREFIX}{name.upper()} is {kind}.") from None
+
+
+def _write(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

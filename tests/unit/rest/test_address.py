@@ -1,0 +1,125 @@
+"""https://hl7.org/fhir/R4/http.html#3.1.0.1.1: one parser for addresses, strict."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhirserver.model.outcome import Misdirected, NotSupported
+from fhirserver.rest.address import Address, Addresses, Hosts, Kind
+
+ADDRESSES = Addresses(("Patient", "Observation", "Binary"), {"Patient": {"Patient", "Observation"}})
+
+READ = [
+    (b"/fhir", Address(Kind.SYSTEM)),
+    (b"/fhir/", Address(Kind.SYSTEM)),
+    (b"/fhir/metadata", Address(Kind.METADATA)),
+    (b"/fhir/Patient", Address(Kind.TYPE, "Patient")),
+    (b"/fhir/Patient/_search", Address(Kind.SEARCH, "Patient")),
+    (b"/fhir/Patient/p-1.A", Address(Kind.INSTANCE, "Patient", "p-1.A")),
+    (b"/fhir/Patient/%70-1", Address(Kind.INSTANCE, "Patient", "p-1")),
+    (b"/fhir/Patient/p/_history", Address(Kind.HISTORY, "Patient", "p")),
+    (b"/fhir/Patient/p/_history/3", Address(Kind.VERSION, "Patient", "p", "3")),
+    (b"/fhir/Patient/p/Observation", Address(Kind.COMPARTMENT, "Observation", "p", compartment="Patient")),
+    (b"/fhir/Patient/p/Observation/_search", Address(Kind.COMPARTMENT_SEARCH, "Observation", "p", "", "Patient")),
+    (b"/fhir/Patient/" + b"a" * 64, Address(Kind.INSTANCE, "Patient", "a" * 64)),
+]
+
+REFUSED = [
+    b"/fhir/Nothing",
+    b"/fhir/patient",
+    b"/fhir/Nothing/1",
+    b"/fhir//Patient",
+    b"/fhir/Patient/",
+    b"/fhir/Patient//",
+    b"/fhir/Patient/.",
+    b"/fhir/Patient/..",
+    b"/fhir/Patient/%2e%2e",
+    b"/fhir/Patient/a/../b",
+    b"/fhir/./Patient",
+    b"/fhir/Patient/$everything",
+    b"/fhir/Patient/%24everything",
+    b"/fhir/Patient/p/$everything",
+    b"/fhir/$export",
+    b"/fhir/_search",
+    b"/fhir/_history",
+    b"/fhir/Patient/_history",
+    b"/fhir/Patient/_everything",
+    b"/fhir/Patient/a%2fb",
+    b"/fhir/Patient%2fa",
+    b"/fhir%2fPatient",
+    b"/fhir/Patient/%2570",
+    b"/fhir/Patient/a%00",
+    b"/fhir/Patient/a%0a",
+    b"/fhir/Patient/a\n",
+    b"/fhir/Patient/a b",
+    b"/fhir/Patient/\xd0\xb0",
+    b"/fhir/Patient/%d0%b0",
+    b"/fhir/Patient/" + b"a" * 65,
+    b"/fhir/Patient/p/_history/",
+    b"/fhir/Patient/p/_history/..",
+    b"/fhir/Patient/p/_history/1/2",
+    b"/fhir/Patient/p/_search",
+    b"/fhir/Patient/_search/x",
+    b"/fhir/Patient/p/*",
+    b"/fhir/Observation/o/Patient",
+    b"/fhir/Patient/p/Nothing",
+    b"/fhir/Patient/p/Binary",
+    b"/fhir/Patient/p/Observation/o",
+    b"/fhir/metadata/",
+    b"/fhir/.well-known/smart-configuration",
+    b"/other/Patient",
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), READ)
+def test_legal_addresses_are_read(path: bytes, expected: Address) -> None:
+    assert ADDRESSES.parse(path) == expected
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_what_is_no_address_is_not_supported(path: bytes) -> None:
+    with pytest.raises(NotSupported) as caught:
+        ADDRESSES.parse(path)
+    assert caught.value.status == 404
+
+
+@given(st.lists(st.sampled_from([b"/", b"fhir", b"Patient", b"%2f", b"..", b".", b"$x", b"_history", b"1", b"%"])))
+def test_any_path_is_an_address_or_not_supported(parts: list[bytes]) -> None:
+    try:
+        address = ADDRESSES.parse(b"/fhir" + b"".join(parts))
+    except NotSupported:
+        return
+    assert "/" not in address.id + address.version + address.resource_type
+    assert address.id not in (".", "..")
+
+
+HOSTS = [
+    ("http://fhir.example.org/fhir", False, b"fhir.example.org", True),
+    ("http://fhir.example.org/fhir", False, b"FHIR.example.org", True),
+    ("http://fhir.example.org/fhir", False, b"fhir.example.org:80", True),
+    ("https://fhir.example.org:443/fhir", False, b"fhir.example.org", True),
+    ("http://fhir.example.org/fhir", False, b"fhir.example.org:8080", False),
+    ("http://127.0.0.1:8000/fhir", False, b"127.0.0.1:8000", True),
+    ("http://127.0.0.1:8000/fhir", False, b"localhost:8000", False),
+    ("http://127.0.0.1:8000/fhir", True, b"localhost:9", True),
+    ("http://127.0.0.1:8000/fhir", True, b"[::1]:8000", True),
+    ("http://127.0.0.1:8000/fhir", True, b"localhost.evil.example", False),
+    ("http://127.0.0.1:8000/fhir", True, b"127.0.0.1.evil.example", False),
+    ("http://127.0.0.1:8000/fhir", True, b"127.0.0.1:8000, evil.example", False),
+    ("http://127.0.0.1:8000/fhir", True, b"", False),
+    ("http://127.0.0.1:8000/fhir", True, None, False),
+]
+
+
+@pytest.mark.parametrize(("base_url", "open_mode", "host", "is_ours"), HOSTS)
+def test_only_the_base_urls_host_and_in_open_mode_loopback_are_ours(
+    base_url: str, open_mode: bool, host: bytes | None, is_ours: bool
+) -> None:
+    hosts = Hosts(base_url, open_mode=open_mode)
+    if is_ours:
+        hosts.check(host)
+    else:
+        with pytest.raises(Misdirected):
+            hosts.check(host)

@@ -1,0 +1,72 @@
+"""The settings: from the environment and the command line, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fhirserver.settings import BadSettings, Settings
+
+URL = "mongodb://user:secret@127.0.0.1/"
+
+
+@pytest.mark.parametrize(
+    ("given", "base_url"),
+    [
+        ({}, "http://127.0.0.1:8000/fhir"),
+        ({"port": 9000}, "http://127.0.0.1:9000/fhir"),
+        ({"host": "::1"}, "http://[::1]:8000/fhir"),
+        ({"base_url": "https://fhir.example.org/fhir/"}, "https://fhir.example.org/fhir"),
+    ],
+)
+def test_the_base_url_follows_the_address_unless_it_is_given(given: dict[str, Any], base_url: str) -> None:
+    assert Settings(URL, **given).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"auth": "none", "host": "0.0.0.0"},
+        {"auth": "none", "host": "fhir.example.org"},
+        {"auth": "basic"},
+        {"log_level": "loud"},
+        {"base_url": "fhir.example.org"},
+        {"base_url": "ftp://fhir.example.org/fhir"},
+        {"base_url": "https://user:secret@fhir.example.org/fhir"},
+        {"base_url": "https://fhir.example.org/fhir?x=1"},
+        {"port": 70000},
+        {"url_size": 0},
+    ],
+)
+def test_settings_that_cannot_be_served_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(BadSettings):
+        Settings(URL, **given)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_open_mode_is_for_loopback(host: str) -> None:
+    assert Settings(URL, auth="none", host=host).auth == "none"
+
+
+def test_the_command_line_goes_before_the_environment() -> None:
+    environment = {"FHIRSERVER_MONGO_URL": URL, "FHIRSERVER_PORT": "9000", "FHIRSERVER_NATIVE_COPY": "false"}
+    settings = Settings.from_environment(environment, port=9001, host=None)
+    assert (settings.port, settings.native_copy, settings.host) == (9001, False, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"FHIRSERVER_MONGO_URL": URL, "FHIRSERVER_PORT": "many"}, {"FHIRSERVER_MONGO_URL": ""}]
+)
+def test_an_environment_without_what_is_needed_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(BadSettings):
+        Settings.from_environment(environment)
+
+
+def test_worker_processes_get_the_same_settings() -> None:
+    settings = Settings(URL, port=9000, auth="none", native_copy=False, database="other")
+    assert Settings.from_environment(settings.as_environment()) == settings
+
+
+def test_the_address_of_the_database_is_not_shown() -> None:
+    assert "secret" not in repr(Settings(URL))
