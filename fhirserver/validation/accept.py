@@ -149,8 +149,8 @@ def _list(check: Check) -> Check:
 def _reference(types: frozenset[str]) -> Check:
     """Relative references to these types."""
     if len(types) <= _FEW:
-        return re.compile(rf"(?:{'|'.join(sorted(types))})/[A-Za-z0-9\-]{{1,64}}").fullmatch
-    matches = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-]{1,64}").fullmatch
+        return re.compile(rf"(?:{'|'.join(sorted(types))})/{_ID}").fullmatch
+    matches = re.compile(rf"([A-Z][A-Za-z]+)/{_ID}").fullmatch
 
     def refers(value: Any) -> bool:
         match = matches(value)
@@ -160,3 +160,5 @@ def _reference(types: frozenset[str]) -> Check:
 
 
 _FEW = 12
+# Ids that begin with a dot may be dot segments.
+_ID = r"[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}"

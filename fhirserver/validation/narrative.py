@@ -32,7 +32,11 @@ def narrative_fault(text: str) -> str | None:
     def instruction(*_: object) -> None:
         raise _Refused("must not have processing instructions.")
 
+    def declaration(*_: object) -> None:
+        raise _Refused("must not have an XML declaration.")
+
     parser.StartElementHandler = start
+    parser.XmlDeclHandler = declaration
     parser.StartDoctypeDeclHandler = doctype
     parser.ProcessingInstructionHandler = instruction
     try:

@@ -43,7 +43,8 @@ def reference_fault(
     if isinstance(text, str):
         reference = Reference.parse(text)
         if reference.is_contained:
-            found = container.contained.get(reference.fragment or "") if reference.fragment else container.type
+            found = container.contained.get(reference.fragment) if reference.fragment else container.type
+            found = found if found in resource_types else None
             if reference.fragment and reference.fragment not in container.contained:
                 return "not-found", f'refers to "#{reference.fragment[:64]}", which is not contained in the resource.'
         elif reference.type in resource_types:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fhirserver.definitions import Definitions, Element, ElementType, ValueSet
+from fhirserver.validation.datatypes import ELEMENT_ID
 
 Kind = Literal["primitive", "complex", "resource"]
 
@@ -93,6 +94,8 @@ class Shapes:
             kind = "resource"
         elif structure is not None and structure.kind == "primitive-type":
             kind = "primitive"
+        if name == "id" and code == "string":
+            code = ELEMENT_ID
         profile = type.profiles[0].rpartition("/")[2] if type is not None and type.profiles else code
         targets = frozenset(type.target_types) if type is not None else frozenset()
         return Property(

@@ -20,7 +20,6 @@ ISSUE_LIMIT: Final = 1000
 """Issues that one validation reports; a last one says that there may be more."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_ELEMENT_KEYS = frozenset({"id", "extension"})
 
 
 class _Full(Exception):
@@ -179,11 +178,7 @@ class _Walker:
         if value is not _ABSENT:
             self.value(value, property, place)
         if sibling is not _ABSENT:
-            if isinstance(sibling, dict) and (wrong := [key for key in sibling if key not in _ELEMENT_KEYS]):
-                only = 'only "id" and "extension" can stand there'
-                self.add("structure", f'{_quoted(wrong[0])} is not an element of "_{property.name}"; {only}.', place)
-            else:
-                self.object(sibling, self.shapes["Element"], place, container)
+            self.object(sibling, self.shapes["Element"], place, container)
 
     def value(self, value: Any, property: Property, place: str) -> None:
         primitive = PRIMITIVES[property.type]
