@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from pymongo import MongoClient
 from fhirserver.store.embedded import Embedded
 
 Result = TypeVar("Result")
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def in_own_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -52,11 +53,32 @@ def database_name(_mongo_client: MongoClient[dict[str, Any]]) -> Iterator[str]:
     _mongo_client.drop_database(name)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long forms of tests run when they are asked for: `pytest -m slow`."""
+    if "slow" in config.option.markexpr:
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With FHIRSERVER_FORBID_SKIPS a skipped test is a failed one: nothing is left out unseen."""
-    report: pytest.TestReport = yield  # type: ignore[assignment]
+    return _not_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file whose tests are skipped as a whole."""
+    return _not_skipped((yield))
+
+
+def _not_skipped(report: Report) -> Report:
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("FHIRSERVER_FORBID_SKIPS"):
         report.outcome = "failed"
         report.longrepr = f"Skips are forbidden here: {report.longrepr}"
-    return report  # type: ignore[return-value]
+    return report
