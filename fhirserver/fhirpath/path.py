@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fhirserver.definitions import Definitions
 
 SHAPES = 2_048
-"""Sets of elements whose plan is kept."""
+"""How many sets of elements a plan remembers."""
 
 
 def compile_path(definitions: Definitions, expression: str, resource_type: str) -> Callable[..., list[Node]]:
@@ -59,21 +59,15 @@ class Plan:
             program = _compiled(types, expression, resource_type)
             if program.step is not None:
                 self._add(name, program)
-        self._shapes: dict[int, Shape] = {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
     def __call__(self, resource: Mapping[str, Any]) -> dict[str, list[Node]]:
         """The nodes that each expression selects; an expression that selects none is not in the answer."""
-        wanted = self._always
-        bits = self._bits
-        for key in resource:
-            if key in bits:
-                wanted |= bits[key]
-        shape = self._shapes.get(wanted)
+        elements = tuple(resource)
+        shape = self._shapes.get(elements)
         if shape is None:
-            shape = self._shape(wanted)
-        found = {}
-        for name, key, type in shape.single:
-            found[name] = [(type, resource[key])]
+            shape = self._shape(elements)
+        found = {name: [(type, resource[key])] for name, key, type in shape.single}
         for name, key, type in shape.repeated:
             found[name] = [(type, item) for item in resource[key] if item is not None]
         environment = Environment(resource)
@@ -103,13 +97,18 @@ class Plan:
         self._programs.append((name, program))
         return 1 << (len(self._programs) - 1)
 
-    def _shape(self, wanted: int) -> Shape:
-        if len(self._shapes) >= SHAPES:
-            self._shapes.clear()
-        shape = self._shapes[wanted] = Shape()
+    def _shape(self, elements: tuple[str, ...]) -> Shape:
+        """What to run for a resource that has these elements, in this order."""
+        wanted = self._always
+        for element in elements:
+            wanted |= self._bits.get(element, 0)
+        shape = Shape()
         for number, (name, program) in enumerate(self._programs):
             if wanted >> number & 1:
                 shape.add(name, program)
+        if len(self._shapes) >= SHAPES:
+            self._shapes.clear()
+        self._shapes[elements] = shape
         return shape
 
 
