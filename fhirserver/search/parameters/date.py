@@ -82,7 +82,7 @@ def _asked(term: Term) -> list[DateRange]:
 
 # Bounds that follow from others are written out where they give an index a place to start and to stop.
 _STORED: dict[Prefix, Callable[[DateRange], Expression]] = {
-    Prefix.EQ: lambda q: all_of(Range("lo", q.low, None), Range("hi", None, q.high)),
+    Prefix.EQ: lambda q: all_of(Range("lo", q.low, None), Range("lo", None, q.high), Range("hi", None, q.high)),
     Prefix.NE: lambda q: any_of(Range("lo", None, q.low - 1), Range("hi", q.high + 1, None)),
     Prefix.GT: lambda q: Range("hi", q.high + 1, None),
     Prefix.LT: lambda q: Range("lo", None, q.low - 1),
