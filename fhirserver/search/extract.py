@@ -7,7 +7,6 @@ https://hl7.org/fhir/R4/searchparameter.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 from fhirserver.definitions import Definitions, ValueSet
 from fhirserver.fhirpath import Plan
+from fhirserver.search.endings import branches, elements_at
 from fhirserver.search.parameters import TYPES
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node
 from fhirserver.search.registry import PAIR, registry, resource_types
@@ -23,7 +23,6 @@ Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
 
 _REMEMBERED = 1_000
-_BRANCH = re.compile(r"\(?([A-Z]\w*(?:\.\w+)+)(?: as code)?\)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +105,14 @@ def _pair(index: Fields, paired: frozenset[str]) -> None:
 def _value_sets(definitions: Definitions, expression: str) -> tuple[ValueSet, ...]:
     """The value sets to which the `code` elements that the expression ends at are bound."""
     found: dict[str, ValueSet] = {}
-    for branch in expression.split(" | "):
-        if plain := _BRANCH.fullmatch(branch.strip()):
-            for canonical in _bindings(definitions, plain[1].split(".")):
-                value_set = definitions.value_set(canonical)
-                if value_set is not None:
-                    found[value_set.url] = value_set
+    for branch in branches(expression):
+        for element in elements_at(definitions, branch):
+            if element.binding is None or element.binding.value_set is None:
+                continue
+            value_set = definitions.value_set(element.binding.value_set)
+            if value_set is not None and any(type.code == "code" for type in element.types):
+                found[value_set.url] = value_set
     return tuple(found.values())
-
-
-def _bindings(definitions: Definitions, path: list[str]) -> Iterator[str]:
-    places = [path[0]]
-    for number, name in enumerate(path[1:], start=2):
-        elements = [element for place in places for element in definitions.children(place) if element.stem == name]
-        if number == len(path):
-            for element in elements:
-                if element.binding is not None and element.binding.value_set is not None:
-                    yield from (element.binding.value_set for type in element.types if type.code == "code")
-            return
-        places = [place for element in elements for place in (element.path, *(type.code for type in element.types))]
 
 
 def _with_systems(

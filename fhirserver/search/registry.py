@@ -12,6 +12,7 @@ from functools import cache
 from types import MappingProxyType
 
 from fhirserver.definitions import Definitions, SearchParameter
+from fhirserver.search.endings import branches, elements_at
 from fhirserver.search.expression import Expression, In, negate
 from fhirserver.search.parameters import TYPES, date
 from fhirserver.search.parameters.term import Term
@@ -72,7 +73,7 @@ def registry(definitions: Definitions, resource_type: str) -> Registry:
     """The registry of a type; the definitions are the server's one and only, so it is made once."""
     parameters = definitions.search_parameters(resource_type)
     searchable = {
-        code: _searchable(parameter)
+        code: _searchable(definitions, parameter)
         for code, parameter in parameters.items()
         # A phonetic or geographic comparison is not what the type alone says, and without an expression there are no values.
         if parameter.type in TYPES and parameter.expression and parameter.usage in (None, "normal")
@@ -90,7 +91,7 @@ def registry(definitions: Definitions, resource_type: str) -> Registry:
     return Registry(MappingProxyType(searchable), owners, paired)
 
 
-def _searchable(parameter: SearchParameter) -> Searchable:
+def _searchable(definitions: Definitions, parameter: SearchParameter) -> Searchable:
     code = parameter.code
     type = TYPES[parameter.type]
     if code in _OUTSIDE:
@@ -102,7 +103,7 @@ def _searchable(parameter: SearchParameter) -> Searchable:
         f"index.{code}",
         f"sort.{code}.lo",
         f"sort.{code}.hi",
-        _targets(parameter),
+        _targets(definitions, parameter),
         type.modifiers,
         type.condition,
         True,
@@ -110,12 +111,22 @@ def _searchable(parameter: SearchParameter) -> Searchable:
     )
 
 
-def _targets(parameter: SearchParameter) -> tuple[str, ...]:
-    """`Observation?patient=` can only ever find a Patient, whatever else the definition lists."""
+def _targets(definitions: Definitions, parameter: SearchParameter) -> tuple[str, ...]:
+    """The types that can be found: `patient=` can only ever find a Patient, whatever else the definition lists."""
+    if parameter.type != "reference":
+        return ()
+    parts = branches(parameter.expression)
     resolved = _RESOLVED.findall(parameter.expression)
-    if resolved and len(resolved) == len(parameter.expression.split(" | ")):
+    if len(resolved) == len(parts):
         return tuple(dict.fromkeys(resolved))
-    return parameter.targets
+    allowed: set[str] = set()
+    for part in parts:
+        types = [type for element in elements_at(definitions, part) for type in element.types]
+        if not types or not all(type.target_types for type in types):
+            return parameter.targets
+        allowed.update(target for type in types for target in type.target_types)
+    narrowed = tuple(target for target in parameter.targets if target in allowed)
+    return narrowed or parameter.targets
 
 
 def _id(term: Term) -> Expression:

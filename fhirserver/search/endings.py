@@ -1,0 +1,33 @@
+"""The elements at which a search parameter's expression ends, where it is made of plain paths.
+
+The definitions of those elements say what the expression itself does not: which value set a `code` is bound to, and which types
+a reference may point to. Choice and filter expressions are left out; who asks must do without them.
+
+https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
+"""
+
+from __future__ import annotations
+
+import re
+
+from fhirserver.definitions import Definitions, Element
+
+_PLAIN = re.compile(r"\(?([A-Z]\w*(?:\.\w+)+)(?: as \w+)?\)?")
+
+
+def branches(expression: str) -> list[str]:
+    """The parts of a union."""
+    return [branch.strip() for branch in expression.split(" | ")]
+
+
+def elements_at(definitions: Definitions, branch: str) -> list[Element]:
+    """The elements that a plain path leads to; none if the branch is not a plain path."""
+    plain = _PLAIN.fullmatch(branch)
+    if plain is None:
+        return []
+    start, *names = plain[1].split(".")
+    places, elements = [start], list[Element]()
+    for name in names:
+        elements = [element for place in places for element in definitions.children(place) if element.stem == name]
+        places = [place for element in elements for place in (element.path, *(type.code for type in element.types))]
+    return elements
