@@ -69,7 +69,7 @@ class Application:
         services = Services(
             definitions=definitions,
             store=store,
-            gate=Gate(store, definitions, _now),
+            gate=Gate(store, _now),
             validator=Validator(definitions),
             derive=derive,
             clock=_now,

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.facts import DECIDING, Facts, Row, is_live, security
+from fhirserver.access.facts import DECIDING, Facts, Row, is_live, rows_where, security
 from fhirserver.access.principal import Kind, Principal
 from fhirserver.search.expression import In
 
 ANCESTORS: Final = 8
 """How far up `Organization.partOf` is followed."""
+MAX_ROLES: Final = 500
+"""Roles of one practitioner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ async def _person(facts: Facts, role: str) -> str:
 
 
 async def _roles(facts: Facts, person: str, now: int) -> list[Role]:
-    rows = await facts.facts("PractitionerRole", In("security.role.practitioner", frozenset((person,))), DECIDING)
+    hers = In("security.role.practitioner", frozenset((person,)))
+    rows = await rows_where(facts, "PractitionerRole", hers, MAX_ROLES)
     return [_role(row, person, now) for row in rows]
 
 

@@ -8,7 +8,7 @@ https://www.rfc-editor.org/rfc/rfc6750
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -45,7 +45,7 @@ class Grant:
 
     user: str
     scope: str
-    client: str
+    client: str | None
     role: str | None = None
     patient: str | None = None
     purpose: str | None = None
@@ -57,7 +57,7 @@ class Grant:
             raise InvalidPrincipal(f"A token may allow: {', '.join(sorted(MAY))}.")
         return Principal(
             user=self.user,
-            client=self.client,
+            client=self.client or "",
             scopes=parse_scopes(self.scope),
             role=self.role,
             patient=_bare(self.patient),
@@ -72,17 +72,17 @@ async def issue_token(
     user: str,
     scope: str,
     role: str | None = None,
-    client: str,
+    client: str | None = None,
     purpose: str | None = None,
     patient: str | None = None,
     minutes: int,
-    may: frozenset[str] = frozenset(),
+    may: Iterable[str] = (),
     now: datetime,
 ) -> str:
     """A new token. Raises InvalidPrincipal or InvalidScope, before anything is stored."""
     if not 0 < minutes <= MAX_MINUTES:
         raise InvalidPrincipal(f"A token is good for 1 to {MAX_MINUTES} minutes.")
-    Grant(user, scope, client, role, patient, purpose, may).principal()
+    Grant(user, scope, client, role, patient, purpose, frozenset(may)).principal()
     token = token_urlsafe(32)
     await documents.put(
         {
@@ -93,7 +93,7 @@ async def issue_token(
             "role": role,
             "patient": patient,
             "purpose": purpose,
-            "may": sorted(may),
+            "may": sorted(set(may)),
             "issued": now,
             "expires": now + timedelta(minutes=minutes),
         }
@@ -107,16 +107,8 @@ async def principal_for(documents: Documents, token: str, now: datetime) -> Prin
     if row is None or not _is_good(row.get("expires"), now):
         raise Unauthenticated(token_sent=True)
     try:
-        grant = Grant(
-            user=row["user"],
-            scope=row["scope"],
-            client=row["client"],
-            role=row["role"],
-            patient=row["patient"],
-            purpose=row["purpose"],
-            may=frozenset(row["may"]),
-        )
-        return grant.principal()
+        said = {name: row[name] for name in ("user", "scope", "client", "role", "patient", "purpose")}
+        return Grant(**said, may=frozenset(row["may"])).principal()
     except (KeyError, TypeError, ValueError):
         raise Unauthenticated(token_sent=True) from None
 

@@ -21,16 +21,21 @@ from fhirserver.access.actors import Actors, actors_of
 from fhirserver.access.classes import ACCESS_CLASS
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.consent import Verdict, verdict
-from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, security
+from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, rows_where, security
 from fhirserver.access.principal import Kind, Principal, allows
 from fhirserver.access.reach import Decided, Reads, Writes, visible
 from fhirserver.model.outcome import Forbidden, TooCostly
-from fhirserver.search.expression import Exists, Expression, In, Nothing, all_of, negate
+from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, all_of, negate
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 
 MAX_OWNERS: Final = 5_000
 """Owners that a search without a patient may reach."""
+ROWS_PER_OWNER: Final = 2
+"""Consents, or Appointments, that are looked through for each of these owners."""
+MAX_RULES: Final = 50_000
+"""Active Consents that one request weighs."""
+_ACTIVE: Final = In("security.rule.status", frozenset(("active",)))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -141,7 +146,12 @@ class _Decision:
         owners = owners_of((*self._rows, *contexts)) | self._request.candidate_owners
         if not owners or len(owners) > self._max_owners:
             owners = frozenset((UNRESOLVED,))
-        return self._seeing(self._decided(actors, await self._verdicts(actors, owners)), contexts)
+        try:
+            verdicts = await self._verdicts(actors, owners)
+        except TooCostly:
+            # Saying so would tell that the id exists.
+            verdicts = {}
+        return self._seeing(self._decided(actors, verdicts), contexts)
 
     async def _for_search(self) -> Decided:
         request = self._request
@@ -182,19 +192,23 @@ class _Decision:
         if not patients:
             return []
         several = all_of(In("security.owners", patients), negate(Exists("security.owner")))
-        return await self._facts.facts(self._request.resource_type, several, DECIDING)
+        # Past the limit some owner is not asked, and what she shares stays hidden.
+        return await self._facts.facts(self._request.resource_type, several, DECIDING, limit=self._max_owners)
 
     async def _named_owners(self, actors: Actors, *, must: bool) -> frozenset[str]:
         """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""
-        named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
-        owners = {
-            rule["patient"]
-            for rule in map(_effective, named)
-            if verdict((_permit_only(rule),), actors.permits, frozenset(), self._now).reads
-        } | owners_of(appointments)
-        if len(owners) > self._max_owners:
-            if must:
+        try:
+            named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
+            owners = {
+                rule["patient"]
+                for rule in map(_effective, named)
+                if verdict((_permit_only(rule),), actors.permits, frozenset(), self._now).reads
+            } | owners_of(appointments)
+            if len(owners) > self._max_owners:
                 raise TooCostly(reasons.TOO_MANY_OWNERS)
+        except TooCostly:
+            if must:
+                raise TooCostly(reasons.TOO_MANY_OWNERS) from None
             self.reasons.append(reasons.NARROWED)
             return frozenset()
         return frozenset(owners)
@@ -202,19 +216,26 @@ class _Decision:
     async def _naming(self, actors: Actors) -> list[dict[str, Any]]:
         if not actors.permits:
             return []
-        return await self._facts.facts("Consent", In("security.rule.actors", actors.permits), DECIDING)
+        naming = all_of(
+            In("security.rule.actors", actors.permits),
+            Range("security.rule.permit.low", None, self._now),
+            Range("security.rule.permit.high", self._now, None),
+        )
+        return await rows_where(self._facts, "Consent", naming, ROWS_PER_OWNER * self._max_owners)
 
     async def _appointments(self, actors: Actors) -> list[dict[str, Any]]:
         reached = self._request.resource_type == "Appointment" or self._request.includes
         if not actors.takes_part or not reached:
             return []
-        return await self._facts.facts("Appointment", In("security.actors", actors.takes_part), DECIDING)
+        taking_part = In("security.actors", actors.takes_part)
+        return await rows_where(self._facts, "Appointment", taking_part, ROWS_PER_OWNER * self._max_owners)
 
     async def _verdicts(self, actors: Actors, owners: frozenset[str]) -> Mapping[str, Verdict]:
         """What the Consents of these patients say to the actors; a patient without any says nothing."""
         if not owners:
             return {}
-        rows = await self._facts.facts("Consent", In("security.owners", owners), DECIDING)
+        active = all_of(In("security.owners", owners), _ACTIVE)
+        rows = await rows_where(self._facts, "Consent", active, MAX_RULES)
         rules: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in rows:
             rule = _effective(row)

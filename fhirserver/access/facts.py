@@ -7,10 +7,11 @@ https://hl7.org/fhir/R4/security.html#access-denied
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from fhirserver.access.reasons import FACTS
+from fhirserver.access.reasons import FACTS, TOO_MANY_FACTS
+from fhirserver.model.outcome import TooCostly
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 
@@ -24,9 +25,17 @@ class Facts(Protocol):
     """Where the facts come from: the store. Reads of one turn of the event loop are one query each kind."""
 
     async def facts(
-        self, resource_type: str, wanted: Sequence[str] | Expression, permit: Permit
+        self, resource_type: str, which: Expression | Iterable[str], permit: Permit, /, *, limit: int = 1_000
     ) -> list[dict[str, Any]]:
-        """The rows with these ids, or of which the expression is true."""
+        """The rows with these ids, tombstones included; or at most `limit` live ones of which the expression is true."""
+
+
+async def rows_where(facts: Facts, resource_type: str, expression: Expression, bound: int) -> list[dict[str, Any]]:
+    """All live rows of which the expression is true. Raises TooCostly past the bound: half of the facts would be a leak."""
+    rows = await facts.facts(resource_type, expression, DECIDING, limit=bound + 1)
+    if len(rows) > bound:
+        raise TooCostly(TOO_MANY_FACTS)
+    return rows
 
 
 def is_live(row: Row) -> bool:

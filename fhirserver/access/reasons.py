@@ -22,6 +22,7 @@ INCLUDES_NARROWED: Final = (
     "Only resources of the patients that the search names are included: too many patients permit this caller."
 )
 TOO_MANY_OWNERS: Final = "The search reaches too many patients. Add a patient to it."
+TOO_MANY_FACTS: Final = "Too many roles or Consents have to be weighed for this request."
 NOT_THIS_CONTENT: Final = "The access token does not allow this content to be written."
 NOT_THIS_TYPE: Final = "The access token does not allow resources of this type to be written."
 CONSENT_EFFECT: Final = (

@@ -93,11 +93,13 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
     "Coverage": (*_of_patient(BY_ID, "?patient=P"), _reference("beneficiary")),
     "Consent": (
         *_of_patient(_newest("date"), "?patient=P&_sort=-date, and the rules of the owners of what is asked for"),
-        _reference("actor", BY_ID, "the Consents that name an actor: whose records may she see?"),
+        _reference("actor"),
+        Index("permits", "security.rule.actors", BY_ID, "the Consents that permit an actor: whose records may she see?"),
     ),
     "Appointment": (
         *_of_patient(_newest("date"), "?patient=P&_sort=-date"),
         _reference("actor", _newest("date"), "?actor=Practitioner/p&_sort=-date"),
+        Index("participants", "security.actors", BY_ID, "the Appointments in which a caller takes part"),
     ),
     "Schedule": (IDENTIFIER, _reference("actor")),
     "Slot": (
@@ -108,7 +110,8 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
     "Practitioner": (IDENTIFIER, _name("name")),
     "PractitionerRole": (
         IDENTIFIER,
-        _reference("practitioner", BY_ID, "?practitioner=P, and the roles of a caller"),
+        _reference("practitioner"),
+        Index("holder", "security.role.practitioner", BY_ID, "the roles of a caller"),
         _reference("organization"),
     ),
     "Organization": (IDENTIFIER, _name("name"), _reference("partof")),
