@@ -22,8 +22,6 @@ from fhirserver.search.registry import PAIR, registry, resource_types
 Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
 
-_REMEMBERED = 1_000
-
 
 @dataclass(frozen=True, slots=True)
 class _Extraction:
@@ -78,10 +76,8 @@ class Extractor:
 
     def _codes(self, value_sets: tuple[ValueSet, ...]) -> dict[str, Indexed]:
         """What is stored for each code of these value sets alone: nearly every `code` element holds one of them."""
-        codes = {code for value_set in value_sets for code in value_set.codes}
-        if len(codes) > _REMEMBERED:
-            return {}
         read = partial(_with_systems, TYPES["token"].indexed, value_sets, {})
+        codes = {code for value_set in value_sets for code in value_set.codes}
         return {code: stored for code in codes if (stored := read([("code", code)], self._circumstances)) is not None}
 
     @property
@@ -146,16 +142,12 @@ def _system(value_sets: tuple[ValueSet, ...], code: str) -> str | None:
 def _with_extensions(
     encoder: Encoder, primitives: frozenset[str], nodes: list[Node], circumstances: Circumstances
 ) -> Indexed | None:
-    """An expression that ends at an extension means its value."""
+    """R4's expressions that go through an extension end at it, and mean its value."""
     return encoder([inner for node in nodes for inner in _opened(node, primitives)], circumstances)
 
 
 def _opened(node: Node, primitives: frozenset[str]) -> Iterator[Node]:
-    kind, value = node
-    if kind != "Extension":
-        yield node
-        return
-    for key, inner in value.items():
+    for key, inner in node[1].items():
         if key.startswith("value"):
             name = key.removeprefix("value")
             primitive = name[:1].lower() + name[1:]
