@@ -144,8 +144,8 @@ class Compiler:
                 return self.literal(tree, then)
             case External(name="resource"):
                 return self.resource(then)
-            case _:
-                raise self.error(f"This part of FHIRPath is not supported here: {type(tree).__name__}.", tree)
+            case _:  # pragma: no cover - the tree was checked
+                raise self.error("This is not supported here.", tree)
 
     def literal(self, tree: Literal, then: Then) -> Step | None:
         self.always = True
@@ -321,10 +321,14 @@ class Compiler:
         """`resolve() is T`: nothing is fetched, the reference tells its target's type."""
         test = refers_to(wanted)
         if call.target is None:
-            if focus.code not in REFERENCES and not self.is_running:
-                raise self.error(f"{focus.name} is not a reference.", call)
+            types = {focus.code}
+        else:
+            collect, emit = self.collection(call.target, focus)
+            types = {Static(name).code for name in emit.types}
+        if types and not self.is_running and types.isdisjoint(REFERENCES):
+            raise self.error("What is resolved here is not a reference.", call)
+        if call.target is None:
             return test
-        collect, _ = self.collection(call.target, focus)
 
         def truth(value: object, environment: runtime.Environment) -> bool | None:
             nodes = collect(value, environment)

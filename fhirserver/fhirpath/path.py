@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.express
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhirserver.fhirpath.compiler import Compiler, Direct, Emit
@@ -52,13 +52,8 @@ class Plan:
 
     def __init__(self, definitions: Definitions, resource_type: str, expressions: Mapping[str, str]) -> None:
         types = TypeSystem(definitions)
-        self._programs: list[tuple[str, Program]] = []
-        self._bits: dict[str, int] = {}
-        self._always = 0
-        for name, expression in expressions.items():
-            program = _compiled(types, expression, resource_type)
-            if program.step is not None:
-                self._add(name, program)
+        programs = {name: _compiled(types, expression, resource_type) for name, expression in expressions.items()}
+        self._programs = {name: program for name, program in programs.items() if program.step is not None}
         self._shapes: dict[tuple[str, ...], Shape] = {}
 
     def __call__(self, resource: Mapping[str, Any]) -> dict[str, list[Node]]:
@@ -69,46 +64,23 @@ class Plan:
             shape = self._shape(elements)
         found = {name: [(type, resource[key])] for name, key, type in shape.single}
         for name, key, type in shape.repeated:
-            found[name] = [(type, item) for item in resource[key] if item is not None]
+            if nodes := [(type, item) for item in resource[key] if item is not None]:
+                found[name] = nodes
         environment = Environment(resource)
         for name, step in shape.steps:
-            nodes: list[Node] = []
+            nodes = []
             step(resource, environment, nodes)
             if nodes:
                 found[name] = nodes
         return found
 
-    def _add(self, name: str, program: Program) -> None:
-        if program.keys is None:
-            self._always |= self._bit(name, program)
-            return
-        if len(program.direct) == len(program.keys):
-            # One bit for each alternative of a choice element: the shape then says which of them is there.
-            for direct in program.direct:
-                self._bits[direct.key] = self._bits.get(direct.key, 0) | self._bit(
-                    name, replace(program, direct=(direct,))
-                )
-            return
-        bit = self._bit(name, program)
-        for key in program.keys:
-            self._bits[key] = self._bits.get(key, 0) | bit
-
-    def _bit(self, name: str, program: Program) -> int:
-        self._programs.append((name, program))
-        return 1 << (len(self._programs) - 1)
-
     def _shape(self, elements: tuple[str, ...]) -> Shape:
-        """What to run for a resource that has these elements, in this order."""
-        wanted = self._always
-        for element in elements:
-            wanted |= self._bits.get(element, 0)
-        shape = Shape()
-        for number, (name, program) in enumerate(self._programs):
-            if wanted >> number & 1:
-                shape.add(name, program)
+        """What to run for a resource that has these elements."""
         if len(self._shapes) >= SHAPES:
             self._shapes.clear()
-        self._shapes[elements] = shape
+        shape = self._shapes[elements] = Shape()
+        for name, program in self._programs.items():
+            shape.add(name, program, frozenset(elements))
         return shape
 
 
@@ -119,22 +91,17 @@ class Shape:
         self.single: list[tuple[str, str, str]] = []
         self.repeated: list[tuple[str, str, str]] = []
         self.steps: list[tuple[str, Step]] = []
-        self._names: set[str] = set()
 
-    def add(self, name: str, program: Program) -> None:
-        """Add what is wanted of an expression."""
-        if name in self._names:
-            # Two alternatives of a choice at once, which no valid resource has: the expression as a whole decides.
-            self.single = [each for each in self.single if each[0] != name]
-            self.steps = [each for each in self.steps if each[0] != name]
-        elif program.direct:
-            direct = program.direct[0]
-            (self.repeated if direct.is_list else self.single).append((name, direct.key, direct.type))
-            self._names.add(name)
+    def add(self, name: str, program: Program, elements: frozenset[str]) -> None:
+        """Add what an expression needs, if it can have a result."""
+        if program.step is None or (program.keys is not None and program.keys.isdisjoint(elements)):
             return
-        if program.step is not None:
+        there = [direct for direct in program.direct if direct.key in elements]
+        if len(there) == 1:
+            direct = there[0]
+            (self.repeated if direct.is_list else self.single).append((name, direct.key, direct.type))
+        else:
             self.steps.append((name, program.step))
-        self._names.add(name)
 
 
 @dataclass(frozen=True, slots=True)
