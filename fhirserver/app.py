@@ -25,7 +25,6 @@ from fhirserver.definitions import load
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.interactions.context import Services
 from fhirserver.model.json import dump
-from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Resource
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
@@ -187,8 +186,8 @@ def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
                 found = await rows.get(mark)
                 await rows.delete(mark)
                 return found is not None
-        except (FhirError, TimeoutError):
-            return False
+        except Exception:
+            return False  # whatever it is, this server is not ready
 
     return ready
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fhirserver.access.writes import check_candidate
+from fhirserver.access.decide import Granted
+from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
-from fhirserver.model.outcome import BadRequest, Forbidden
+from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
-from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Derived
 from fhirserver.validation import error_for
@@ -74,15 +74,22 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
         ids=(id,) if exists else (),
         candidate_owners=frozenset(derived.security.get("owners") or ()),
     )
+    if isinstance(permit, Granted) and permit.labels:
+        resource = keep_labels(resource, permit.labels)
+        derived = services.derive(resource_type, resource)
+    check_candidate(principal, interaction, resource_type, _document(context, id, derived), permit)
+    if exists:
+        permit = keeping(permit, derived.security.get("labels") or ())
+    return Admitted(resource, derived, permit)
+
+
+def _document(context: Context, id: str, derived: Derived) -> dict[str, Any]:
+    """The candidate as it would be stored, as far as a permit can look."""
     by = context.by()
-    document = {
+    return {
         "_id": id,
         "deleted": False,
         "by": {"request": by.request, "principal": by.principal, "client": by.client},
         "index": derived.index,
         "security": derived.security,
     }
-    if not match(permit.writes(resource_type), document):
-        raise Forbidden("The access token does not allow this content to be written.")
-    check_candidate(principal, interaction, resource_type, document, permit)
-    return Admitted(resource, derived, permit)

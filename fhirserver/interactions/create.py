@@ -22,7 +22,7 @@ async def create(context: Context, resource_type: str, body: Any) -> Written:
             method="POST",
             resource_type=resource_type,
             id=resource["id"],
-            resource=resource,
+            resource=admitted.resource,
             derived=admitted.derived,
             by=context.by(),
             permit=admitted.permit,

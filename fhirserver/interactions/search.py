@@ -27,7 +27,11 @@ async def search_type(context: Context, request: SearchRequest, *, query: str, c
     """What matches and may be seen. `query` is the request in one spelling: a cursor is good for that query only."""
     services = context.services
     permit = await services.gate.decide(
-        context.principal, "search-type", request.resource_type, patients=request.patients
+        context.principal,
+        "search-type",
+        request.resource_type,
+        patients=request.patients,
+        includes=bool(request.includes),
     )
     audience = context.audience(query)
     position = None

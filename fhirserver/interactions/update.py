@@ -35,7 +35,7 @@ async def update(
             method="PUT",
             resource_type=resource_type,
             id=id,
-            resource=resource,
+            resource=admitted.resource,
             derived=admitted.derived,
             by=context.by(),
             permit=admitted.permit,

@@ -71,6 +71,8 @@ def _packed(value: Any) -> Any:
         return {"of": {key: _packed(item) for key, item in value.items()}}
     if isinstance(value, list | tuple):
         return [_packed(item) for item in value]
+    if isinstance(value, int) and type(value) is not bool:
+        return int(value)  # MongoDB's driver has a class of its own for long integers
     return value
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import structlog
@@ -19,8 +19,8 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FRAMES: Final = 12
 
 
-def configure(level: str) -> None:
-    """Send structlog and the standard library's loggers to standard error as JSON lines, from this level on."""
+def configure(level: str, stream: BinaryIO | None = None) -> None:
+    """Send structlog and the standard library's loggers to a stream (standard error) as JSON lines, from this level on."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -29,7 +29,7 @@ def configure(level: str) -> None:
             _as_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(stream or sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     handler = _Forward()
