@@ -12,12 +12,9 @@ import unicodedata
 from typing import Any
 
 from fhirserver.search.expression import Containing, Expression, In, Prefixed, any_of
-from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing", "exact", "contains"})
-
-MAX_TEXT = 1_000
-"""The longest text that is searched for as part of another, in characters."""
 
 _SORTED_LENGTH = 256
 _APOSTROPHES = "'’‘ʼ`´"
@@ -34,11 +31,11 @@ def condition(term: Term) -> Expression:
         return In(term.path + ".s", frozenset(term.texts()))
     alternatives: list[Expression] = []
     for text in term.texts():
-        if len(text) > MAX_TEXT:
-            raise term.refuse(f"a text to search for has at most {MAX_TEXT} characters.")
         # Of a text of nothing but marks no letter is left to fold: it is looked for as written.
         folded = fold(text)
         path, wanted = (term.path + ".f", folded) if folded else (term.path + ".s", text)
+        if len(wanted) > MAX_PATTERN:
+            raise term.refuse(f"a text to search for has at most {MAX_PATTERN} characters.")
         alternatives.append(Containing(path, wanted) if term.modifier == "contains" else Prefixed(path, wanted))
     return any_of(*alternatives)
 

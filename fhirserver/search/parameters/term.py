@@ -15,6 +15,9 @@ from fhirserver.search.escaping import unescape
 Node = tuple[str, Any]
 """A value that a parameter's expression selects: the name of its FHIR type, and its JSON."""
 
+MAX_PATTERN = 1_000
+"""The longest text that is looked for as part of another, in characters: MongoDB bounds the length of a pattern."""
+
 Indexed = tuple[Any, str | int | None, str | int | None]
 """What is stored of a parameter: the values under `index`; the low and the high scalar under `sort`, or None for neither."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fhirserver.search.escaping import divide, unescape
 from fhirserver.search.expression import Expression, In, Prefixed, any_of, negate
-from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing", "not"})
 
@@ -42,6 +42,8 @@ def tokens(term: Term, path: str) -> Expression:
         system, code = unescape(first), unescape("|".join(rest))
         if code:
             exact.add(pair(system, code, term.circumstances.case_sensitive_systems)[0])
+        elif len(system) > MAX_PATTERN:
+            raise term.refuse(f"a system has at most {MAX_PATTERN} characters.")
         elif system:
             systems.append(Prefixed(path, _escape(system) + "|"))
         else:

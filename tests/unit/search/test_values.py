@@ -199,6 +199,8 @@ def test_an_id_alone_may_be_of_any_type_where_the_parameter_names_none() -> None
     ("type", "asked"),
     [
         ("token", term("|")),
+        ("token", term("s" * 1001 + "|")),
+        ("string", term("ﷺ" * 100)),
         ("string", term("x" * 1001)),
         ("date", term("2026-02-30")),
         ("reference", term("#x")),
