@@ -1,12 +1,13 @@
 """The demonstration of `serve --demo`: records of a small polyclinic, loaded once, with tokens and lines to try it by.
 
 The seed is built for a week, the anchor, that each Bundle states; what lies near it is moved by whole weeks into the current
-one. Entries are written one by one under their own ids. A load that was killed goes on where it ended; what a user has
+one. Entries are written each by itself under their own ids. A load that was killed goes on where it ended; what a user has
 changed since is left alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -137,11 +138,15 @@ RESULT=$(curl -s -D - -o /dev/null {json} -H "Authorization: Bearer $LABORATORY"
 async def _write(operator: Context, bundle: dict[str, Any], week: date) -> None:
     anchor = date.fromisoformat(bundle["timestamp"][:10])
     weeks = (week - _monday(anchor)).days // 7
-    for entry in bundle["entry"]:
-        resource = moved(entry["resource"], anchor, weeks)
-        resource_type, id = resource["resourceType"], resource["id"]
-        if await _absent(operator, resource_type, id):
-            await update(operator, resource_type, id, resource)
+    resources = [moved(entry["resource"], anchor, weeks) for entry in bundle["entry"]]
+    # Each is a write of its own; those that wait together share a commit.
+    await asyncio.gather(*[_put(operator, resource) for resource in resources])
+
+
+async def _put(operator: Context, resource: dict[str, Any]) -> None:
+    resource_type, id = resource["resourceType"], resource["id"]
+    if await _absent(operator, resource_type, id):
+        await update(operator, resource_type, id, resource)
 
 
 async def _absent(operator: Context, resource_type: str, id: str) -> bool:

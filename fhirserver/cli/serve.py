@@ -159,7 +159,7 @@ async def _with_workers(
     stop.tell(workers.should_exit.set)
     # The thread lives as long as the workers do: the kernel ends them with the thread that started them.
     await asyncio.to_thread(workers.run)
-    if any(each.exitcode for each in workers.processes):
+    if not {each.exitcode for each in workers.processes} <= {0, -signal.SIGTERM, -signal.SIGINT}:
         raise Failure("A worker failed; its reason is in the log above.")
 
 
