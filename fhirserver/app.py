@@ -21,7 +21,7 @@ from fhirserver.access.bearer import principal_for
 from fhirserver.access.compartments import security_facts
 from fhirserver.access.decide import Gate
 from fhirserver.access.principal import OPEN, Principal
-from fhirserver.definitions import load
+from fhirserver.definitions import Definitions, load
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.interactions.context import Services
 from fhirserver.model.json import dump
@@ -125,7 +125,7 @@ class Application:
             authenticate=authenticate,
             hosts=Hosts(settings.base_url, open_mode=open_mode),
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
-            capability_statement=dump(capabilities(services.definitions, TYPE_INTERACTIONS, instance)),
+            capability_statement=_statement(services.definitions, instance),
             new_request_id=_request_ids(),
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
@@ -170,6 +170,21 @@ def _authentication(settings: Settings, store: Store) -> Authenticate:
         return await principal_for(tokens, token, _now())
 
     return bearer(lookup)
+
+
+def _statement(definitions: Definitions, instance: Instance) -> Callable[[], Awaitable[bytes]]:
+    """The statement of capabilities, made when it is first asked for, beside the loop: it goes through every type."""
+    making: list[asyncio.Task[bytes]] = []
+
+    async def make() -> bytes:
+        return await asyncio.to_thread(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, instance)))
+
+    async def statement() -> bytes:
+        if not making:
+            making.append(asyncio.create_task(make()))
+        return await asyncio.shield(making[0])
+
+    return statement
 
 
 def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:

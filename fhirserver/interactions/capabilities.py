@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhirserver.definitions import Definitions, SearchParameter
+from fhirserver.definitions import Definitions
 from fhirserver.model.resource import Resource
-from fhirserver.search.parameters import MODIFIERS
-from fhirserver.search.registry import supported
+from fhirserver.search.registry import Searchable, registry
 
 FHIR_VERSION = "4.0.1"
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
@@ -33,7 +32,7 @@ class Instance:
 
 def capabilities(definitions: Definitions, interactions: Sequence[str], instance: Instance) -> Resource:
     """The CapabilityStatement. `interactions` are those that the routes have for every type."""
-    tables = {name: supported(definitions, name) for name in definitions.resource_types}
+    tables = {name: registry(definitions, name).searchable for name in definitions.resource_types}
     pointing = _pointing(tables, definitions.resource_types)
     return {
         "resourceType": "CapabilityStatement",
@@ -80,7 +79,7 @@ def _security(instance: Instance) -> dict[str, Any]:
 def _resource(
     resource_type: str,
     interactions: Sequence[str],
-    parameters: Mapping[str, SearchParameter],
+    parameters: Mapping[str, Searchable],
     pointing: Sequence[str],
 ) -> dict[str, Any]:
     includes = [f"{resource_type}:{code}" for code, each in sorted(parameters.items()) if each.type == "reference"]
@@ -104,16 +103,15 @@ def _resource(
     return resource
 
 
-def _parameter(parameter: SearchParameter) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
-    modifiers = sorted(MODIFIERS.get(parameter.type, ()))
-    if modifiers:
-        said["documentation"] = f"Modifiers: {', '.join(modifiers)}."
+def _parameter(parameter: Searchable) -> dict[str, Any]:
+    said = {"name": parameter.code, "definition": parameter.definition.url, "type": parameter.type}
+    if parameter.modifiers:
+        said["documentation"] = f"Modifiers: {', '.join(sorted(parameter.modifiers))}."
     return said
 
 
 def _pointing(
-    tables: Mapping[str, Mapping[str, SearchParameter]], resource_types: Sequence[str]
+    tables: Mapping[str, Mapping[str, Searchable]], resource_types: Sequence[str]
 ) -> Mapping[str, list[str]]:
     """For each type, the reference parameters of all types that may point to it."""
     found: defaultdict[str, list[str]] = defaultdict(list)

@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -43,7 +43,7 @@ class Door:
     authenticate: Authenticate
     hosts: Hosts
     bounds: Bounds
-    capability_statement: bytes
+    capability_statement: Callable[[], Awaitable[bytes]]
     new_request_id: Callable[[], bytes]
     metrics: Metrics
     log: Log
@@ -107,7 +107,7 @@ class Facade:
         method = exchange.method if exchange.method != "HEAD" else "GET"
         route = ROUTES[address.kind].get(method)
         if route is None:
-            return self._without_principal(address, method, headers, query, exchange)
+            return await self._without_principal(address, method, headers, query, exchange)
         exchange.interaction = route.interaction
         principal = await door.authenticate(headers)
         # Before the body is read: who may not write this type has no business to send one.
@@ -116,7 +116,7 @@ class Facade:
         context = Context(door.services, principal, request_id.decode("ascii"))
         return await route.handle(Request(method, address, headers, query, receive, door.bounds.body, context))
 
-    def _without_principal(
+    async def _without_principal(
         self, address: Address, method: str, headers: Mapping[bytes, bytes], query: bytes, exchange: _Exchange
     ) -> Answer:
         """The statement of capabilities, and what the table has no interaction for."""
@@ -126,7 +126,7 @@ class Facade:
             accept = headers.get(b"accept")
             format = form_of(parse_query(query), "_format")
             content_type = negotiate(accept.decode("latin-1") if accept is not None else None, format)
-            return Answer(200, self._door.capability_statement, content_type)
+            return Answer(200, await self._door.capability_statement(), content_type)
         if method == OPTIONS:
             return Answer(204, headers=[(b"allow", ", ".join(allowed(address.kind)).encode())])
         raise MethodNotAllowed(allow=allowed(address.kind))
