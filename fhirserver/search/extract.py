@@ -87,13 +87,13 @@ class Extractor:
 
 
 def _pair(index: Fields, paired: frozenset[str]) -> None:
-    patients = dict.fromkeys(
-        reference
-        for code in paired
-        if code in index
-        for reference in index[code].get("r", ())
-        if reference.startswith("Patient/")
-    )
+    patients: dict[str, None] = {}
+    for code in paired:
+        stored = index.get(code)
+        if stored is not None:
+            for reference in stored.get("r", ()):
+                if reference.startswith("Patient/"):
+                    patients[reference] = None
     if patients:
         index[PAIR] = [f"{patient}|{token}" for patient in patients for token in index["code"]]
 
