@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final, NoReturn, SupportsIndex
 
@@ -166,8 +165,7 @@ def _parse_exactly(data: bytes) -> Any:
     except RecursionError:
         _refuse(f"The JSON is nested too deeply; at most {NESTING_LIMIT} levels are accepted.")
     root = value.get("resourceType") if isinstance(value, dict) else None
-    for place, problem in _problems(value, root if isinstance(root, str) and root.isidentifier() else "$this"):
-        _refuse(problem, place)
+    _look(value, root if isinstance(root, str) and root.isidentifier() else "$this")
     return value
 
 
@@ -183,31 +181,28 @@ def _refuse(sentence: str, place: str | None = None) -> NoReturn:
     raise BadRequest(sentence, expression=place, code="structure") from None
 
 
-def _problems(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Every place where JSON that can be read must still be refused. A stack, so that depth cannot end the process."""
-    stack: list[tuple[Any, str, int]] = [(value, place, 0)]
+def _look(value: Any, place: str) -> None:
+    """Refuse what can be read and must not be accepted. A stack, so that depth cannot end the process."""
+    stack: list[tuple[Any, str, int]] = [(value, place, 1)]
     while stack:
         value, place, depth = stack.pop()
         if isinstance(value, str):
             if not _is_unicode(value):
-                yield place, "The string holds half of a surrogate pair, which is not a character."
+                _refuse("The string holds half of a surrogate pair, which is not a character.", place)
         elif isinstance(value, _BadNumber):
-            yield place, f"The number has more than {DIGITS_LIMIT} digits, or an exponent past {EXPONENT_LIMIT}."
+            _refuse(f"The number has more than {DIGITS_LIMIT} digits, or an exponent past {EXPONENT_LIMIT}.", place)
         elif isinstance(value, dict | list):
-            depth += 1
             if depth > NESTING_LIMIT:
-                yield place, f"The JSON is nested too deeply; at most {NESTING_LIMIT} levels are accepted."
-                return
+                _refuse(f"The JSON is nested too deeply; at most {NESTING_LIMIT} levels are accepted.", place)
             if isinstance(value, list):
-                stack.extend((item, f"{place}[{index}]", depth) for index, item in reversed(list(enumerate(value))))
-                continue
-            if isinstance(value, _Object) and _is_unicode(value.twice):
-                yield f"{place}.{value.twice}", f'The key "{value.twice}" occurs twice in one object.'
-            for key in reversed(value):
-                if not _is_unicode(key):
-                    yield place, "A key holds half of a surrogate pair, which is not a character."
-                    continue
-                stack.append((value[key], f"{place}.{key}", depth))
+                inner = [(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
+            else:
+                if not all(map(_is_unicode, value)):
+                    _refuse("A key holds half of a surrogate pair, which is not a character.", place)
+                if isinstance(value, _Object):
+                    _refuse(f'The key "{value.twice}" occurs twice in one object.', f"{place}.{value.twice}")
+                inner = [(item, f"{place}.{key}", depth + 1) for key, item in value.items()]
+            stack.extend(reversed(inner))
 
 
 def _is_unicode(text: str) -> bool:

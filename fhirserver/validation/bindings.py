@@ -33,11 +33,12 @@ def concept_fault(concept: Mapping[str, Any], bound: Bound) -> Fault | None:
             return None
         return "code-invalid", f"has text but no coding; one must be {_described(bound.value_set)}."
     for coding in codings:
-        if isinstance(coding, dict):
-            code, system = coding.get("code"), coding.get("system")
-            # Without its system a code has no meaning.
-            if isinstance(code, str) and isinstance(system, str) and bound.value_set.contains(code, system):
-                return None
+        if not isinstance(coding, dict):
+            return None  # reported as what it is
+        code, system = coding.get("code"), coding.get("system")
+        # Without its system a code has no meaning.
+        if isinstance(code, str) and isinstance(system, str) and bound.value_set.contains(code, system):
+            return None
     return "code-invalid", f"has no coding that is {_described(bound.value_set)}, with its system."
 
 

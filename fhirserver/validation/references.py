@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/references.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from fhirserver.model.reference import Reference
 from fhirserver.validation.datatypes import Fault
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _STRUCTURE_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -53,6 +55,12 @@ def reference_fault(
             return "value", f'refers to "{reference.type}", which is not a resource type.'
         else:
             found = _conditional_type(text, resource_types)
+            # What is relative and of no known shape could be resolved anywhere: dot segments, double slashes.
+            if found is None and _SCHEME.match(text) is None:
+                return (
+                    "value",
+                    'must refer to "Type/id", to an absolute URL or URN, or to "#id" of a contained resource.',
+                )
     if found is not None and stated is not None and found != stated:
         return "value", f'refers to a resource of type {found}, but its "type" says {stated}.'
     found = found or stated
@@ -71,5 +79,5 @@ def _stated_type(type: object, resource_types: frozenset[str]) -> str | None:
 
 def _conditional_type(text: str, resource_types: frozenset[str]) -> str | None:
     """The type in a conditional reference, `Patient?identifier=...`."""
-    type = text.partition("?")[0]
-    return type if type in resource_types else None
+    type, question, _ = text.partition("?")
+    return type if question and type in resource_types else None

@@ -26,6 +26,11 @@ class Validator:
         self._acceptor = Acceptor(self._shapes)
         self._checks = tuple(checks)
 
+    def prepare(self, resource_types: Iterable[str]) -> None:
+        """Make the tables of these types now, not with the first resource of each."""
+        for resource_type in resource_types:
+            self._acceptor.accepts({"resourceType": resource_type})
+
     def validate(self, resource: Any, *, resource_type: str | None = None) -> list[Issue]:
         """All issues of a parsed resource; none if it is valid. `resource_type` is the type that it must have."""
         issues: list[Issue] = []

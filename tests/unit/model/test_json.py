@@ -117,6 +117,7 @@ def test_keys_that_look_twice_but_are_not_are_accepted() -> None:
         b'{"a": "x\\" :", "b" : 1}',
         b'{"a":" :  :","b":"\\n:"}',
         rb'[{"a":1},{"a":1}]',
+        b"[" + b'{"a":[]},' * 100 + b"1]",
     ):
         assert parse(text) == json.loads(text)
 

@@ -43,4 +43,5 @@ def test_a_reference_is_read_into_its_parts(text: str, expected: Reference, loca
 
 def test_without_a_base_every_absolute_address_is_foreign() -> None:
     assert Reference.parse(BASE + "/Patient/p1").local is None
+    assert Reference.parse(BASE + "/Patient/p1", "fhir/").local is None
     assert Reference.parse(BASE + "/Patient/p1", BASE + "/").local == "Patient/p1"

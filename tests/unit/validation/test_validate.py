@@ -102,3 +102,9 @@ def test_further_checks_see_only_resources_whose_structure_can_be_read() -> None
     assert [issue.code for issue in validator.validate(wrong)] == ["code-invalid", "invariant"]
     assert [issue.code for issue in validator.validate({"resourceType": "Patient", "x": 1})] == ["structure"]
     assert seen == [sample("patient"), wrong]
+
+
+def test_types_can_be_prepared_before_their_first_resource() -> None:
+    validator = Validator(load())
+    validator.prepare(["Patient", "Observation"])
+    assert validator.validate(sample("patient")) == []
