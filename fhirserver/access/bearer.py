@@ -109,7 +109,7 @@ async def principal_for(documents: Documents, token: str, now: datetime) -> Prin
     try:
         said = {name: row[name] for name in ("user", "scope", "client", "role", "patient", "purpose")}
         return Grant(**said, may=frozenset(row["may"])).principal()
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise Unauthenticated(token_sent=True) from None
 
 
