@@ -205,7 +205,9 @@ def test_the_sole_owner_is_a_scalar_and_two_owners_are_none() -> None:
 
 def test_labels_and_confidentiality() -> None:
     system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-    labelled = observation("1", "a", meta={"security": [{"system": system, "code": "R"}, {"code": "X"}, {"display": "y"}]})
+    labelled = observation(
+        "1", "a", meta={"security": [{"system": system, "code": "R"}, {"code": "X"}, {"display": "y"}]}
+    )
     facts = derive("Observation", labelled)
     assert facts["labels"] == [f"{system}|R", "|X"]
     assert facts["confidentiality"] == 4
@@ -229,7 +231,10 @@ ROLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "active is not said": ({"active": None}, {"active": False}),
     "inactive": ({"active": False}, {"active": False}),
     "active is no boolean": ({"active": "true"}, {"active": False}),
-    "a period": ({"period": {"start": "2024", "end": "2024"}}, {"low": interval("2024")[0], "high": interval("2024")[1]}),
+    "a period": (
+        {"period": {"start": "2024", "end": "2024"}},
+        {"low": interval("2024")[0], "high": interval("2024")[1]},
+    ),
     "a period that cannot be read": ({"period": {"end": "soon"}}, {"low": BEGINNING, "high": None}),
     "an end that is not said": ({"period": {"_end": {"extension": []}}}, {"high": None}),
     "no period at all in it": ({"period": "always"}, {"low": None, "high": None}),
@@ -262,21 +267,48 @@ def test_who_declined_does_not_take_part() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["Patient/a", "Patient", "Group/g"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["reference", "type", "subject", "patient", "meta", "security", "system", "code", "coding", "participant"]
-            + ["actor", "period", "start", "extension", "contained", "resourceType", "provision", "scope", "status"]
-        ),
-        inner,
-        max_size=5,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["Patient/a", "Patient", "Group/g"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "reference",
+                    "type",
+                    "subject",
+                    "patient",
+                    "meta",
+                    "security",
+                    "system",
+                    "code",
+                    "coding",
+                    "participant",
+                    "actor",
+                    "period",
+                    "start",
+                    "extension",
+                    "contained",
+                    "resourceType",
+                    "provision",
+                    "scope",
+                    "status",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=20,
 )
 
 
-@given(st.sampled_from(sorted(ACCESS_CLASS)), st.dictionaries(st.sampled_from(["id", "subject", "provision"]), json_values))
+@given(
+    st.sampled_from(sorted(ACCESS_CLASS)), st.dictionaries(st.sampled_from(["id", "subject", "provision"]), json_values)
+)
 def test_facts_are_made_of_whatever_comes(resource_type: str, content: dict[str, Any]) -> None:
     """A load or a reindex may meet what no validator saw: that is somebody's or nobody's, never an error."""
     facts = derive(resource_type, {"resourceType": resource_type} | content)

@@ -44,7 +44,7 @@ def test_the_table_reads_the_elements_that_the_parameters_read() -> None:
     wrong = {}
     for (resource_type, code), (_, paths) in COMPARTMENT.items():
         expression = definitions.search_parameters(resource_type)[code].expression
-        read = {path for path in re.findall(rf"\b{resource_type}\.([A-Za-z.]+?)(?:\.where\b|[\s|)]|$)", expression)}
+        read = set(re.findall(rf"\b{resource_type}\.([A-Za-z.]+?)(?:\.where\b|[\s|)]|$)", expression))
         if read != set(paths):
             wrong[resource_type, code] = (read, paths)
     assert wrong == {}

@@ -1,0 +1,879 @@
+"""The gate over a small world: who sees what, who may write what, and the ways round it that were tried.
+
+Each test that names an attack says what the attacker does and what she hopes for; nothing else of the world may change her
+answer. https://hl7.org/fhir/R4/security.html and https://hl7.org/fhir/R4/consent.html
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fhirserver.access import reasons
+from fhirserver.access.decide import Gate, Granted
+from fhirserver.access.principal import OPEN, Principal
+from fhirserver.access.scopes import parse_scopes
+from fhirserver.model.outcome import Forbidden, TooCostly
+from fhirserver.search.expression import Nothing
+from tests.fakes.facts import FakeFacts
+from tests.fakes.records import (
+    ACCESS,
+    actor,
+    appointment,
+    consent,
+    observation,
+    organization,
+    practitioner_role,
+    provision,
+    reference,
+    resource,
+)
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+class World:
+    """Facts, a clock that a test may move, and the gate."""
+
+    def __init__(self, *resources: dict[str, Any], max_owners: int = 50) -> None:
+        self.facts = FakeFacts()
+        self.now = NOW
+        self.gate = Gate(self.facts, lambda: self.now, max_owners=max_owners)
+        for each in resources:
+            self.facts.put(each)
+
+    async def reads(self, who: Principal, resource_type: str, id: str) -> bool:
+        """Whether a read by id shows it."""
+        permit = await self.gate.decide(who, "read", resource_type, ids=(id,))
+        return id in self.facts.seen(permit, resource_type)
+
+    async def finds(self, who: Principal, resource_type: str, **narrowed: Any) -> set[str]:
+        """What a search shows."""
+        permit = await self.gate.decide(who, "search-type", resource_type, **narrowed)
+        return self.facts.seen(permit, resource_type)
+
+
+def who(user: str, scope: str | None = None, **more: Any) -> Principal:
+    level = "system" if user.startswith(("Organization/", "Device/")) else "user"
+    return Principal(user, "client", parse_scopes(scope or f"{level}/*.cruds"), **more)
+
+
+A, B = who("Patient/a"), who("Patient/b")
+DOCTOR = who("Practitioner/d")
+IN_ROLE = who("Practitioner/d", role="PractitionerRole/r")
+LABORATORY = who("Organization/lab")
+DEVICE = who("Device/x")
+NAMED = parse_scopes("system/Consent.cruds system/Organization.cruds system/CareTeam.cruds system/Group.cruds")
+
+CLINIC = (
+    organization("ward", "Organization/clinic"),
+    organization("clinic", "Organization/trust"),
+    organization("trust"),
+    practitioner_role("r", "Practitioner/d", "Organization/ward"),
+    practitioner_role("other", "Practitioner/d", "Organization/elsewhere"),
+)
+
+
+def permits(*actors: str, patient: str = "a", id: str = "permit", **more: Any) -> dict[str, Any]:
+    return consent(id, patient, provision("permit", *actors, **more))
+
+
+def denies(*actors: str, patient: str = "a", id: str = "deny", **more: Any) -> dict[str, Any]:
+    return consent(id, patient, provision("deny", *actors, **more))
+
+
+# Reading: patients
+
+
+async def test_a_patient_sees_what_is_hers_alone() -> None:
+    world = World(
+        observation("hers", "a"), observation("his", "b"), observation("both", "a", "b"), observation("nobodys")
+    )
+    assert await world.finds(A, "Observation") == {"hers"}
+    assert world.facts.asked == []
+
+
+async def test_a_deny_does_not_shut_a_patient_out_of_her_own_record() -> None:
+    world = World(observation("1", "a"), denies())
+    assert await world.reads(A, "Observation", "1")
+
+
+async def test_a_patient_sees_her_consents_whoever_else_they_name() -> None:
+    """She could not withdraw what she cannot see."""
+    world = World(
+        permits(id="1"), permits(id="2") | {"extension": [{"url": "x", "valueReference": reference("Patient/b")}]}
+    )
+    world.facts.put(permits(id="3", patient="b"))
+    assert await world.finds(A, "Consent") == {"1", "2"}
+    assert await world.finds(B, "Consent") == {"3"}
+
+
+async def test_a_link_between_patients_gives_nothing() -> None:
+    world = World(resource("Patient", "a", link=[{"other": reference("Patient/b")}]), resource("Patient", "b"))
+    assert await world.finds(A, "Patient") == {"a"}
+    assert await world.finds(B, "Patient") == {"b"}
+
+
+async def test_a_patient_scope_keeps_to_the_patient_in_context() -> None:
+    world = World(observation("1", "a"), observation("2", "b"), organization("o"), permits("Practitioner/d"))
+    world.facts.put(permits("Practitioner/d", patient="b", id="b"))
+    world.facts.put(observation("wrote-b", "b"), by="Practitioner/d")
+    world.facts.put(resource("List", "ownerless"), by="Practitioner/d")
+    launched = who("Practitioner/d", "patient/*.cruds", patient="a")
+    assert await world.finds(launched, "Observation") == {"1"}
+    assert await world.finds(launched, "Organization") == {"o"}
+    assert await world.finds(launched, "List") == {"ownerless"}
+    assert await world.finds(who("Patient/b", "patient/*.rs", patient="a"), "Observation") == set()
+    assert await world.finds(who("Patient/a", "patient/*.rs", patient="a"), "Observation") == {"1"}
+
+
+# Reading: practitioners
+
+
+ROLES: dict[str, tuple[list[dict[str, Any]], Principal, bool]] = {
+    "herself": ([permits("Practitioner/d")], DOCTOR, True),
+    "herself, in a role": ([permits("Practitioner/d")], IN_ROLE, True),
+    "her role, acting in it": ([permits("PractitionerRole/r")], IN_ROLE, True),
+    "her role, not acting in it": ([permits("PractitionerRole/r")], DOCTOR, False),
+    "her other role": ([permits("PractitionerRole/other")], IN_ROLE, False),
+    "the organisation of her role": ([permits("Organization/ward")], IN_ROLE, True),
+    "one above it": ([permits("Organization/clinic")], IN_ROLE, True),
+    "two above it": ([permits("Organization/trust")], IN_ROLE, True),
+    "the organisation, not acting in the role": ([permits("Organization/ward")], DOCTOR, False),
+    "the organisation of her other role": ([permits("Organization/elsewhere")], IN_ROLE, False),
+    "one below": ([permits("Organization/bed"), organization("bed", "Organization/ward")], IN_ROLE, False),
+    "somebody else": ([permits("Practitioner/e")], IN_ROLE, False),
+    "a role that is not active": (
+        [permits("PractitionerRole/r"), practitioner_role("r", "Practitioner/d", active=False)],
+        IN_ROLE,
+        False,
+    ),
+    "a role of somebody else": (
+        [permits("PractitionerRole/r"), practitioner_role("r", "Practitioner/e", "Organization/ward")],
+        IN_ROLE,
+        False,
+    ),
+    "a role out of its period": (
+        [permits("PractitionerRole/r"), practitioner_role("r", "Practitioner/d", period={"end": "2025"})],
+        IN_ROLE,
+        False,
+    ),
+    "a role whose period cannot be read": (
+        [permits("PractitionerRole/r"), practitioner_role("r", "Practitioner/d", period={"end": "?"})],
+        IN_ROLE,
+        False,
+    ),
+    "a user that is a role": ([permits("Organization/ward")], who("PractitionerRole/r"), True),
+    "the person of a user that is a role": ([permits("Practitioner/d")], who("PractitionerRole/r"), True),
+    "a user that is a role which does not count": (
+        [permits("Practitioner/d"), practitioner_role("r", "Practitioner/d", active=False)],
+        who("PractitionerRole/r"),
+        False,
+    ),
+    "a user that is a role which nobody knows": ([permits("Practitioner/d")], who("PractitionerRole/none"), False),
+    "a deny of herself": ([permits("Organization/ward"), denies("Practitioner/d")], IN_ROLE, False),
+    "a deny of her role": ([permits("Practitioner/d"), denies("PractitionerRole/r")], IN_ROLE, False),
+    "a deny of her role, not acting in it": ([permits("Practitioner/d"), denies("PractitionerRole/r")], DOCTOR, False),
+    "a deny of an organisation above, without a role": (
+        [permits("Practitioner/d"), denies("Organization/trust")],
+        DOCTOR,
+        False,
+    ),
+    "a deny of another role, without a role": (
+        [permits("Practitioner/d"), denies("Organization/elsewhere")],
+        DOCTOR,
+        False,
+    ),
+    "a deny of another role, acting in this one": (
+        [permits("Practitioner/d"), denies("Organization/elsewhere")],
+        IN_ROLE,
+        True,
+    ),
+    "a deny of another role, acting in one that does not count": (
+        [permits("Practitioner/d"), denies("Organization/elsewhere")],
+        who("Practitioner/d", role="PractitionerRole/none"),
+        False,
+    ),
+    "a deny of an inactive role": (
+        [
+            permits("Practitioner/d"),
+            denies("PractitionerRole/other"),
+            practitioner_role("other", "Practitioner/d", active=False),
+        ],
+        DOCTOR,
+        True,
+    ),
+    "a deny of a role whose period cannot be read": (
+        [
+            permits("Practitioner/d"),
+            denies("PractitionerRole/other"),
+            practitioner_role("other", "Practitioner/d", period={"end": "?"}),
+        ],
+        DOCTOR,
+        False,
+    ),
+    "a deny of everybody": ([permits("Practitioner/d"), denies()], IN_ROLE, False),
+    "a deny of a Group": ([permits("Practitioner/d"), denies("Group/g")], IN_ROLE, False),
+    "a deny of somebody else": ([permits("Practitioner/d"), denies("Practitioner/e")], IN_ROLE, True),
+    "a circle of organisations": (
+        [permits("Organization/trust"), organization("trust", "Organization/ward")],
+        IN_ROLE,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROLES)
+@pytest.mark.parametrize("way", ["by id", "by patient", "unscoped"])
+async def test_whom_a_consent_reaches(case: str, way: str) -> None:
+    more, principal, expected = ROLES[case]
+    world = World(*CLINIC, observation("1", "a"), *more)
+    if way == "by id":
+        seen = await world.reads(principal, "Observation", "1")
+    elif way == "by patient":
+        seen = await world.finds(principal, "Observation", patients=frozenset(("a",))) == {"1"}
+    else:
+        seen = await world.finds(principal, "Observation") == {"1"}
+    assert seen is expected
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(8, True), (9, False)])
+async def test_ancestors_count_up_to_the_eighth(levels: int, expected: bool) -> None:
+    chain = [organization(f"o{n}", f"Organization/o{n + 1}") for n in range(levels)]
+    role = practitioner_role("r", "Practitioner/d", "Organization/o0")
+    world = World(*chain, role, observation("1", "a"), permits(f"Organization/o{levels}"))
+    assert await world.reads(IN_ROLE, "Observation", "1") is expected
+
+
+async def test_all_owners_must_permit() -> None:
+    world = World(observation("both", "a", "b"), observation("a", "a"), permits("Practitioner/d"))
+    assert await world.finds(DOCTOR, "Observation") == {"a"}
+    assert await world.finds(DOCTOR, "Observation", patients=frozenset(("a",))) == {"a"}
+    assert not await world.reads(DOCTOR, "Observation", "both")
+    world.facts.put(permits("Practitioner/d", patient="b", id="b"))
+    assert await world.finds(DOCTOR, "Observation", patients=frozenset(("a",))) == {"a", "both"}
+    assert await world.reads(DOCTOR, "Observation", "both")
+    world.facts.put(denies(patient="b", id="b-denies"))
+    assert await world.finds(DOCTOR, "Observation") == {"a"}
+
+
+async def test_a_consent_counts_for_its_patient_and_for_nobody_it_mentions() -> None:
+    """The attack: b's name in an extension of a's Consent, hoping that the permit is taken for b's."""
+    stranger = permits("Practitioner/d") | {"extension": [{"url": "x", "valueReference": reference("Patient/b")}]}
+    world = World(observation("a", "a"), observation("b", "b"), stranger)
+    assert await world.finds(DOCTOR, "Observation") == {"a"}
+    assert not await world.reads(DOCTOR, "Observation", "b")
+
+
+async def test_who_wrote_it_is_what_the_server_knows() -> None:
+    """The attack: to be named as performer, author or in an extension of the resource."""
+    world = World(observation("named", "a", performer=[reference("Practitioner/d")]))
+    world.facts.put(observation("wrote", "a"), by="Practitioner/d")
+    world.facts.put(observation("by-role", "a"), by="PractitionerRole/r")
+    world.facts.put(denies())
+    assert await world.finds(DOCTOR, "Observation") == {"wrote"}
+    assert await world.reads(DOCTOR, "Observation", "wrote")
+
+
+async def test_only_the_current_version_makes_a_writer() -> None:
+    world = World()
+    world.facts.put(observation("1", "a"), by="Practitioner/d")
+    assert await world.reads(DOCTOR, "Observation", "1")
+    world.facts.put(observation("1", "a"), by="Organization/lab")
+    assert not await world.reads(DOCTOR, "Observation", "1")
+
+
+async def test_appointments_show_to_who_takes_part_and_the_patient_behind_them_does_not() -> None:
+    world = World(
+        *CLINIC,
+        resource("Patient", "a"),
+        appointment("hers", "Patient/a", "Practitioner/d"),
+        appointment("her-role", "Patient/a", "PractitionerRole/r"),
+        appointment("not", "Patient/a", "Practitioner/e"),
+        appointment("two", "Patient/a", "Patient/b", "Practitioner/d"),
+        appointment("without", "Practitioner/d"),
+    )
+    assert await world.finds(DOCTOR, "Appointment") == {"hers", "two", "without"}
+    assert await world.finds(IN_ROLE, "Appointment") == {"hers", "her-role", "two", "without"}
+    assert await world.finds(DOCTOR, "Appointment", patients=frozenset(("a",))) >= {"hers", "two"}
+    assert await world.reads(DOCTOR, "Appointment", "hers")
+    assert not await world.reads(DOCTOR, "Appointment", "not")
+    assert await world.finds(DOCTOR, "Patient") == set()
+    permit = await world.gate.decide(DOCTOR, "search-type", "Appointment", includes=True)
+    assert world.facts.seen(permit, "Patient") == set()
+
+
+async def test_a_deny_hides_an_appointment_from_who_takes_part() -> None:
+    world = World(
+        appointment("1", "Patient/a", "Practitioner/d"), appointment("2", "Patient/b", "Practitioner/d"), denies()
+    )
+    assert await world.finds(DOCTOR, "Appointment") == {"2"}
+    assert not await world.reads(DOCTOR, "Appointment", "1")
+
+
+RESTRICTED = (
+    ("Consent", permits("Practitioner/d", "Organization/lab", id="1")),
+    ("Provenance", resource("Provenance", "1", target=[reference("Patient/a")])),
+    ("AuditEvent", resource("AuditEvent", "1", entity=[{"what": reference("Patient/a")}])),
+)
+
+
+@pytest.mark.parametrize(("resource_type", "record"), RESTRICTED)
+async def test_consent_provenance_and_audit_are_the_patients_and_the_writing_systems(
+    resource_type: str, record: dict[str, Any]
+) -> None:
+    for writer in ("operator", "Practitioner/d", "Organization/lab"):
+        world = World(permits("Practitioner/d", "Organization/lab", id="all"))
+        world.facts.put(record, by=writer)
+        assert await world.reads(A, resource_type, "1")
+        assert not await world.reads(DOCTOR, resource_type, "1")
+        assert not await world.reads(B, resource_type, "1")
+        assert await world.reads(LABORATORY, resource_type, "1") is (writer == "Organization/lab")
+
+
+@pytest.mark.parametrize(
+    "resource_type", ["List", "Bundle", "Basic", "Task", "QuestionnaireResponse", "Binary", "Group"]
+)
+async def test_adjacent_types_are_their_creators_only(resource_type: str) -> None:
+    world = World(permits("Practitioner/d"))
+    subject = {} if resource_type == "Binary" else {"subject": reference("Patient/a")}
+    world.facts.put(resource(resource_type, "1", **subject), by="Practitioner/e")
+    assert await world.finds(who("Practitioner/e"), resource_type) == {"1"}
+    for other in (A, DOCTOR, LABORATORY, DEVICE):
+        assert await world.finds(other, resource_type) == set()
+    world.facts.put(resource(resource_type, "2", **subject), by="Patient/a")
+    assert await world.finds(A, resource_type) == {"2"}
+
+
+async def test_what_has_no_owner_is_its_creators_only() -> None:
+    world = World(permits("Practitioner/d"))
+    world.facts.put(observation("1", subject={"display": "somebody"}), by="Practitioner/e")
+    assert await world.finds(who("Practitioner/e"), "Observation") == {"1"}
+    assert await world.finds(DOCTOR, "Observation") == set()
+    assert await world.finds(A, "Observation") == set()
+
+
+async def test_unclassified_is_visible_to_nobody() -> None:
+    world = World(permits("Practitioner/d"))
+    for number, facts in enumerate(({}, None, {"class": None, "owners": ["a"]}, {"class": "secret", "owners": ["a"]})):
+        world.facts.rows["Observation", str(number)] = {
+            "_id": str(number),
+            "by": {"principal": "Practitioner/d"},
+            "security": facts,
+            "deleted": False,
+        }
+    for principal in (A, DOCTOR, LABORATORY, who("Patient/b")):
+        assert await world.finds(principal, "Observation") == set()
+        permit = await world.gate.decide(principal, "search-type", "Observation")
+        assert isinstance(permit.of("Wardrobe"), Nothing)
+        assert isinstance(permit.of("Parameters"), Nothing)
+
+
+async def test_directory_and_public_types_are_everybodys_unless_they_refer_to_a_patient() -> None:
+    world = World(
+        organization("o"),
+        resource("ValueSet", "v"),
+        resource("Schedule", "free", actor=[reference("Practitioner/d")]),
+        resource("Schedule", "patients", actor=[reference("Patient/a")]),
+    )
+    for principal in (A, B, DOCTOR, LABORATORY, DEVICE):
+        assert await world.finds(principal, "Organization") == {"o"}
+        assert await world.finds(principal, "ValueSet") == {"v"}
+        assert await world.finds(principal, "Schedule") == ({"free", "patients"} if principal is A else {"free"})
+    world.facts.put(permits("Practitioner/d"))
+    assert await world.finds(DOCTOR, "Schedule") == {"free", "patients"}
+
+
+async def test_a_binary_is_visible_as_its_security_context() -> None:
+    document = resource("DocumentReference", "d", subject=reference("Patient/a"))
+    world = World(
+        document,
+        resource("Binary", "of-document", securityContext=reference("DocumentReference/d")),
+        resource("Binary", "of-patient", securityContext=reference("Patient/a")),
+        resource("Binary", "of-nothing", securityContext=reference("DocumentReference/none")),
+        resource("Binary", "of-binary", securityContext=reference("Binary/of-patient")),
+        resource("Binary", "none"),
+    )
+    everything = ("of-document", "of-patient", "of-nothing", "of-binary", "none")
+
+    async def seen(principal: Principal) -> set[str]:
+        return {id for id in everything if await world.reads(principal, "Binary", id)}
+
+    assert await seen(A) == {"of-document", "of-patient"}
+    assert await seen(B) == set()
+    assert await seen(DOCTOR) == set()
+    world.facts.put(permits("Practitioner/d"))
+    assert await seen(DOCTOR) == {"of-document", "of-patient"}
+    assert await seen(who("Practitioner/d", "user/Binary.r")) == {"of-patient"}
+    world.facts.delete("DocumentReference", "d")
+    assert await seen(DOCTOR) == {"of-patient"}
+
+
+# Reading: systems
+
+
+async def test_a_system_sees_what_it_wrote_and_what_a_consent_naming_its_organization_permits() -> None:
+    world = World(organization("lab", "Organization/group"), observation("1", "a"), observation("2", "b"))
+    world.facts.put(observation("wrote", "b"), by="Organization/lab")
+    assert await world.finds(LABORATORY, "Observation") == {"wrote"}
+    world.facts.put(permits("Organization/group"))
+    assert await world.finds(LABORATORY, "Observation") == {"1", "wrote"}
+    assert await world.reads(LABORATORY, "Observation", "1")
+    world.facts.put(denies("Organization/lab"))
+    assert await world.finds(LABORATORY, "Observation") == {"wrote"}
+
+
+async def test_a_device_sees_what_it_wrote_whatever_a_consent_says_of_it() -> None:
+    world = World(observation("1", "a"), permits("Device/x"))
+    world.facts.put(observation("wrote", "a"), by="Device/x")
+    assert await world.finds(DEVICE, "Observation") == {"wrote"}
+    assert not await world.reads(DEVICE, "Observation", "1")
+
+
+# What takes effect, and when
+
+
+async def test_a_change_is_in_force_on_the_next_decision() -> None:
+    world = World(observation("1", "a"), permits("Practitioner/d"))
+    assert await world.reads(DOCTOR, "Observation", "1")
+    world.facts.put(permits("Practitioner/d") | {"status": "inactive"})
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    world.facts.put(permits("Practitioner/d"))
+    world.facts.delete("Consent", "permit")
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    assert await world.finds(DOCTOR, "Observation") == set()
+
+
+async def test_a_deleted_deny_does_not_deny_and_a_deleted_role_does_not_count() -> None:
+    world = World(*CLINIC, observation("1", "a"), permits("PractitionerRole/r"), denies())
+    world.facts.delete("Consent", "deny")
+    assert await world.reads(IN_ROLE, "Observation", "1")
+    world.facts.delete("PractitionerRole", "r")
+    assert not await world.reads(IN_ROLE, "Observation", "1")
+    assert not await world.reads(who("PractitionerRole/r"), "Observation", "1")
+
+
+async def test_a_deleted_organization_lets_no_permit_through_and_every_deny() -> None:
+    world = World(*CLINIC, observation("1", "a"), permits("Organization/trust"))
+    assert await world.reads(IN_ROLE, "Observation", "1")
+    world.facts.delete("Organization", "clinic")
+    assert not await world.reads(IN_ROLE, "Observation", "1")
+    world.facts.put(permits("Practitioner/d"))
+    world.facts.put(denies("Organization/trust"))
+    assert not await world.reads(IN_ROLE, "Observation", "1")
+
+
+async def test_a_period_ends_by_the_clock_alone() -> None:
+    world = World(observation("1", "a"), permits("Practitioner/d", period={"end": "2026-06-01"}))
+    world.now = datetime(2026, 6, 1, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert await world.reads(DOCTOR, "Observation", "1")
+    assert await world.finds(DOCTOR, "Observation") == {"1"}
+    world.now += timedelta(microseconds=1)
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    assert await world.finds(DOCTOR, "Observation") == set()
+
+
+@pytest.mark.parametrize("writer", ["Practitioner/d", "PractitionerRole/r", "Patient/b"])
+async def test_a_consent_in_the_wrong_hands_permits_nobody_and_still_denies(writer: str) -> None:
+    """The second lock: were such a version ever stored, it would widen nothing."""
+    world = World(observation("1", "a"))
+    world.facts.put(permits("Practitioner/d"), by=writer)
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    assert await world.finds(DOCTOR, "Observation") == set()
+    world.facts.put(permits("Practitioner/d", id="good"), by="Patient/a")
+    assert await world.reads(DOCTOR, "Observation", "1")
+    world.facts.put(denies(), by=writer)
+    assert not await world.reads(DOCTOR, "Observation", "1")
+
+
+# Scopes
+
+
+@pytest.mark.parametrize(
+    ("scope", "interaction"),
+    [
+        ("user/Patient.cruds", "read"),
+        ("user/Observation.cuds", "read"),
+        ("user/Observation.crud", "search-type"),
+        ("user/Observation.rs", "create"),
+        ("user/Observation.crds", "update"),
+        ("user/Observation.crus", "delete"),
+        ("user/*.cruds", "expunge"),
+    ],
+)
+async def test_scopes_are_decided_before_any_data(scope: str, interaction: str) -> None:
+    world = World()
+    with pytest.raises(Forbidden) as refused:
+        await world.gate.decide(who("Practitioner/d", scope), interaction, "Observation", ids=("1",))
+    assert refused.value.insufficient_scope
+    assert world.facts.asked == []
+
+
+async def test_what_comes_along_has_to_be_readable_by_the_scopes() -> None:
+    """The attack: an _include of a type that the token does not name."""
+    world = World(observation("1", "a"), resource("Patient", "a"), organization("o"), permits("Practitioner/d"))
+    narrow = who("Practitioner/d", "user/Observation.rs user/Organization.s")
+    permit = await world.gate.decide(narrow, "search-type", "Observation", includes=True)
+    assert world.facts.everything_seen(permit) == {"Observation/1"}
+    wide = who("Practitioner/d", "user/Observation.s user/Patient.r user/Organization.r")
+    permit = await world.gate.decide(wide, "search-type", "Observation", includes=True)
+    assert world.facts.everything_seen(permit) == {"Observation/1", "Patient/a", "Organization/o"}
+
+
+async def test_a_search_that_includes_reaches_other_permitted_patients_and_no_more() -> None:
+    world = World(*(resource("Patient", id) for id in "abc"), permits("Practitioner/d"))
+    world.facts.put(permits("Practitioner/d", patient="b", id="b"))
+    permit = await world.gate.decide(DOCTOR, "search-type", "Observation", patients=frozenset(("a",)), includes=True)
+    assert world.facts.seen(permit, "Patient") == {"a", "b"}
+
+
+# Bounds
+
+
+async def test_too_many_owners_are_too_costly_unless_a_patient_narrows() -> None:
+    many = [permits("Practitioner/d", patient=f"p{n}", id=f"c{n}") for n in range(6)]
+    world = World(*many, observation("1", "p1"), organization("o"), max_owners=5)
+    with pytest.raises(TooCostly):
+        await world.finds(DOCTOR, "Observation")
+    assert await world.finds(DOCTOR, "Observation", patients=frozenset(("p1",))) == {"1"}
+    assert await world.reads(DOCTOR, "Observation", "1")
+    assert await world.finds(DOCTOR, "Organization") == {"o"}
+    permit = await world.gate.decide(DOCTOR, "search-type", "Observation", patients=frozenset(("p1",)), includes=True)
+    assert reasons.NARROWED in permit.reasons
+    assert world.facts.seen(permit, "Observation") == {"1"}
+
+
+async def test_consents_that_are_over_do_not_count_towards_the_bound() -> None:
+    over = [permits("Practitioner/d", patient=f"p{n}", id=f"c{n}", period={"end": "2020"}) for n in range(30)]
+    world = World(*over, permits("Practitioner/d"), observation("1", "a"), max_owners=2)
+    assert await world.finds(DOCTOR, "Observation") == {"1"}
+
+
+async def test_a_flood_of_consents_hides_and_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack: so many Consents of the owner that the one which denies is cut off."""
+    monkeypatch.setattr("fhirserver.access.decide.MAX_RULES", 10)
+    world = World(observation("1", "a"), *(permits("Practitioner/d", id=f"c{n}") for n in range(11)), denies())
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    with pytest.raises(TooCostly):
+        await world.finds(DOCTOR, "Observation", patients=frozenset(("a",)))
+
+
+async def test_a_record_of_a_great_many_owners_is_hidden() -> None:
+    crowd = [f"p{n}" for n in range(6)]
+    world = World(observation("1", *crowd), *(permits("Practitioner/d", patient=p, id=p) for p in crowd), max_owners=5)
+    assert not await world.reads(DOCTOR, "Observation", "1")
+
+
+# Hidden and absent
+
+
+@pytest.mark.parametrize("resource_type", ["Observation", "Appointment", "Patient", "Consent", "List"])
+async def test_hidden_and_absent_ids_ask_the_same_questions(resource_type: str) -> None:
+    world = World(*CLINIC)
+    world.facts.put(observation("x", "a") | {"resourceType": resource_type, "id": "hidden"}, by="Organization/lab")
+    permits_made, questions = [], []
+    for id in ("hidden", "absent"):
+        world.facts.asked.clear()
+        permits_made.append(await world.gate.decide(IN_ROLE, "read", resource_type, ids=(id,)))
+        questions.append(list(world.facts.asked))
+    assert questions[0] == questions[1]
+    assert world.facts.seen(permits_made[0], resource_type) == world.facts.seen(permits_made[1], resource_type) == set()
+
+
+async def test_equal_decisions_give_equal_expressions() -> None:
+    """Reads of one turn that share a permit share a branch of the query."""
+    world = World(*CLINIC, observation("1", "a"), observation("2", "a"), permits("Practitioner/d"))
+    first = await world.gate.decide(DOCTOR, "read", "Observation", ids=("1",))
+    second = await world.gate.decide(DOCTOR, "read", "Observation", ids=("2",))
+    assert first.of("Observation") == second.of("Observation")
+    assert hash(first.of("Observation")) == hash(second.of("Observation"))
+    other = await world.gate.decide(who("Practitioner/e"), "read", "Observation", ids=("2",))
+    assert first.of("Observation") != other.of("Observation")
+
+
+# Writing
+
+
+WRITES: dict[str, tuple[Principal, dict[str, Any], bool]] = {
+    # a candidate that a principal creates
+    "patient: an Observation of herself": (A, observation("1", "a"), True),
+    "patient: of somebody else": (A, observation("1", "b"), False),
+    "patient: of herself and somebody else": (A, observation("1", "a", "b"), False),
+    "patient: of herself, with another in an extension": (
+        A,
+        observation("1", "a", extension=[{"url": "x", "valueReference": reference("Patient/b")}]),
+        False,
+    ),
+    "patient: of herself, with another in a contained resource": (
+        A,
+        observation("1", "a", contained=[observation("c", "b")]),
+        False,
+    ),
+    "patient: of another by our own base": (
+        A,
+        observation("1", subject=reference("https://fhir.example.org/fhir/Patient/b")),
+        False,
+    ),
+    "patient: of herself and a contained Patient": (
+        A,
+        observation("1", "a", contained=[resource("Patient", "p")]),
+        False,
+    ),
+    "patient: a QuestionnaireResponse": (
+        A,
+        resource("QuestionnaireResponse", "1", subject=reference("Patient/a")),
+        True,
+    ),
+    "patient: a QuestionnaireResponse of another": (
+        A,
+        resource("QuestionnaireResponse", "1", subject=reference("Patient/b")),
+        False,
+    ),
+    "patient: a DocumentReference": (A, resource("DocumentReference", "1", subject=reference("Patient/a")), True),
+    "patient: a Binary": (A, resource("Binary", "1"), True),
+    "patient: a Binary of another": (A, resource("Binary", "1", securityContext=reference("Patient/b")), False),
+    "patient: asks for an Appointment": (
+        A,
+        appointment("1", "Patient/a", "Practitioner/d") | {"status": "proposed"},
+        True,
+    ),
+    "patient: books an Appointment": (A, appointment("1", "Patient/a", "Practitioner/d"), False),
+    "patient: an Appointment without a status": (
+        A,
+        appointment("1", "Patient/a") | {"status": None},
+        False,
+    ),
+    "patient: a Condition": (A, resource("Condition", "1", subject=reference("Patient/a")), False),
+    "patient: her Patient": (A, resource("Patient", "a"), False),
+    "patient: another Patient": (A, resource("Patient", "z"), False),
+    "patient: a RelatedPerson": (A, resource("RelatedPerson", "1", patient=reference("Patient/a")), False),
+    "patient: a CareTeam": (A, resource("CareTeam", "1", subject=reference("Patient/a")), False),
+    "patient: a Group": (A, resource("Group", "1"), False),
+    "patient: an Organization": (A, organization("1"), False),
+    "patient: a PractitionerRole": (A, practitioner_role("1", "Practitioner/d"), False),
+    "patient: a ValueSet": (A, resource("ValueSet", "1"), False),
+    "patient: a List": (A, resource("List", "1"), True),
+    "patient: a Provenance of herself": (A, resource("Provenance", "1", target=[reference("Patient/a")]), False),
+    "patient: what has no owner": (A, resource("Condition", "1", subject={"display": "x"}), True),
+    "patient: her Consent": (A, permits("Practitioner/d"), True),
+    "patient: her draft": (A, permits("Practitioner/d") | {"status": "draft"}, True),
+    "patient: another's Consent": (A, permits("Practitioner/d", patient="b"), False),
+    "patient: another's draft": (A, permits("Practitioner/d", patient="b") | {"status": "draft"}, False),
+    "patient: her Consent that names another": (
+        A,
+        permits("Practitioner/d") | {"extension": [{"url": "x", "valueReference": reference("Patient/b")}]},
+        False,
+    ),
+    "patient: an active Consent of nobody": (A, permits() | {"patient": {"display": "x"}}, False),
+    "practitioner: for a patient who permits": (DOCTOR, observation("1", "p"), True),
+    "practitioner: for one who permits access only": (DOCTOR, observation("1", "reads"), False),
+    "practitioner: for one who does not": (DOCTOR, observation("1", "a"), False),
+    "practitioner: for two, one permitting": (DOCTOR, observation("1", "p", "a"), False),
+    "practitioner: for one who permits and an unknown one": (
+        DOCTOR,
+        observation("1", "p", focus=[reference("https://x.example/Patient/z")]),
+        False,
+    ),
+    "practitioner: for one who denies": (DOCTOR, observation("1", "denies"), False),
+    "practitioner: the Patient who permits": (DOCTOR, resource("Patient", "p"), True),
+    "practitioner: a new Patient": (DOCTOR, resource("Patient", "new"), False),
+    "practitioner: a Task": (DOCTOR, resource("Task", "1", **{"for": reference("Patient/a")}), True),
+    "practitioner: what has no owner": (DOCTOR, observation("1"), True),
+    "practitioner: an Organization": (DOCTOR, organization("1"), False),
+    "practitioner: a PractitionerRole of her own": (DOCTOR, practitioner_role("1", "Practitioner/d"), False),
+    "practitioner: a CareTeam": (DOCTOR, resource("CareTeam", "1", subject=reference("Patient/p")), False),
+    "practitioner: a Group": (DOCTOR, resource("Group", "1"), False),
+    "practitioner: a RelatedPerson": (DOCTOR, resource("RelatedPerson", "1", patient=reference("Patient/p")), False),
+    "practitioner: a Schedule": (DOCTOR, resource("Schedule", "1", actor=[reference("Practitioner/d")]), False),
+    "practitioner: a ValueSet": (DOCTOR, resource("ValueSet", "1"), False),
+    "practitioner: an active Consent": (DOCTOR, permits("Practitioner/d", patient="p"), False),
+    "practitioner: a deny": (DOCTOR, denies("Practitioner/e", patient="p"), False),
+    "practitioner: an inactive Consent": (DOCTOR, permits(patient="p") | {"status": "inactive"}, False),
+    "practitioner: a Consent without a status": (DOCTOR, permits(patient="p") | {"status": None}, False),
+    "practitioner: a draft for who permits": (DOCTOR, permits(patient="p") | {"status": "draft"}, True),
+    "practitioner: a proposal for who does not": (DOCTOR, permits() | {"status": "proposed"}, False),
+    "practitioner: an active Consent of nobody": (DOCTOR, permits() | {"patient": {"display": "x"}}, False),
+    "system: any patient": (LABORATORY, observation("1", "a"), True),
+    "system: any Patient": (LABORATORY, resource("Patient", "new"), True),
+    "system: a ValueSet": (LABORATORY, resource("ValueSet", "1"), True),
+    "system with a star: an Organization": (LABORATORY, organization("1"), False),
+    "system with a star: a CareTeam": (LABORATORY, resource("CareTeam", "1", subject=reference("Patient/a")), False),
+    "system with a star: a Group": (LABORATORY, resource("Group", "1"), False),
+    "system with a star: an active Consent": (LABORATORY, permits("Organization/lab"), False),
+    "system with a star: a draft": (LABORATORY, permits("Organization/lab") | {"status": "draft"}, True),
+    "system by name: an Organization": (who("Organization/lab"), organization("1"), True),
+    "system by name: a CareTeam": (
+        who("Organization/lab"),
+        resource("CareTeam", "1", subject=reference("Patient/a")),
+        True,
+    ),
+    "system by name: a Group": (who("Organization/lab"), resource("Group", "1"), True),
+    "system by name: an active Consent": (who("Organization/lab"), permits("Organization/lab"), True),
+    "device: an Observation": (DEVICE, observation("1", "a"), True),
+    "operator: anything": (OPEN, permits("Practitioner/d"), True),
+}
+
+
+async def writes(world: World, principal: Principal, interaction: str, candidate: dict[str, Any]) -> bool:
+    """Whether the candidate is let through, as the interactions ask it."""
+    from fhirserver.access.writes import check_candidate
+
+    facts = FakeFacts()
+    row = facts.put(candidate, by=principal.user)
+    try:
+        permit = await world.gate.decide(
+            principal,
+            interaction,
+            candidate["resourceType"],
+            ids=() if interaction == "create" else (candidate["id"],),
+            candidate_owners=frozenset(row["security"]["owners"]),
+        )
+        check_candidate(principal, interaction, candidate["resourceType"], row, permit)
+    except Forbidden:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("case", WRITES)
+async def test_who_may_create_what(case: str) -> None:
+    principal, candidate, expected = WRITES[case]
+    if "by name" in case:
+        principal = Principal(principal.user, "client", NAMED)
+    world = World(
+        permits("Practitioner/d", patient="p", id="p"),
+        permits("Practitioner/d", patient="denies", id="d1"),
+        denies("Practitioner/d", patient="denies", id="d2"),
+        consent("reads", "reads", provision("permit", "Practitioner/d", action=[ACCESS])),
+    )
+    assert await writes(world, principal, "create", candidate) is expected
+
+
+async def replaces(world: World, principal: Principal, resource_type: str, id: str, interaction: str = "update") -> str:
+    """What the store would make of the old version: replaced, refused or not there."""
+    from fhirserver.search.match import match
+
+    permit = await world.gate.decide(principal, interaction, resource_type, ids=(id,))
+    row = world.facts.rows[resource_type, id]
+    if not match(permit.of(resource_type), row):
+        return "hidden"
+    return "replaced" if match(permit.writes(resource_type), row) else "refused"
+
+
+@pytest.mark.parametrize("interaction", ["update", "delete"])
+async def test_who_may_replace_what(interaction: str) -> None:
+    world = World(permits("Practitioner/d", patient="p", id="p"))
+    put = world.facts.put
+    put(observation("wrote", "p"), by="Practitioner/d")
+    put(observation("wrote-over", "a"), by="Practitioner/d")
+    put(observation("permitted", "p"), by="Organization/lab")
+    put(observation("hidden", "a"), by="Organization/lab")
+    put(observation("hers", "a"), by="Patient/a")
+    put(organization("o"), by="operator")
+    put(resource("CareTeam", "c", subject=reference("Patient/a")), by="Organization/other")
+    cases = {
+        (DOCTOR, "Observation", "wrote"): "replaced",
+        (DOCTOR, "Observation", "wrote-over"): "refused",
+        (DOCTOR, "Observation", "permitted"): "refused",
+        (DOCTOR, "Observation", "hidden"): "hidden",
+        (A, "Observation", "hers"): "replaced",
+        (A, "Observation", "hidden"): "refused",
+        (A, "Observation", "permitted"): "hidden",
+        (LABORATORY, "Observation", "hidden"): "replaced",
+        (LABORATORY, "Observation", "hers"): "hidden",
+        (LABORATORY, "Organization", "o"): "refused",
+        (DOCTOR, "Organization", "o"): "refused",
+        (Principal("Organization/lab", "c", NAMED), "Organization", "o"): "replaced",
+        (Principal("Organization/lab", "c", NAMED), "CareTeam", "c"): "hidden",
+    }
+    for (principal, resource_type, id), expected in cases.items():
+        assert await replaces(world, principal, resource_type, id, interaction) == expected, (principal.user, id)
+
+
+@pytest.mark.parametrize("interaction", ["update", "delete"])
+async def test_a_consent_is_in_the_hands_of_its_patient_and_of_the_system_that_wrote_it(interaction: str) -> None:
+    """The attack: to widen a Consent, or to delete a deny, that somebody else wrote."""
+    named, star = Principal("Organization/lab", "c", NAMED), LABORATORY
+    other = Principal("Organization/other", "c", NAMED)
+    for writer in ("operator", "Patient/a", "Organization/lab", "Practitioner/d"):
+        world = World(permits("Practitioner/d", "Organization/lab", id="p"))
+        world.facts.put(denies("Practitioner/d", id="1"), by=writer)
+        assert await replaces(world, A, "Consent", "1", interaction) == "replaced"
+        assert await replaces(world, B, "Consent", "1", interaction) == "hidden"
+        assert await replaces(world, DOCTOR, "Consent", "1", interaction) == "hidden"
+        assert await replaces(world, other, "Consent", "1", interaction) == "hidden"
+        wrote = writer == "Organization/lab"
+        assert await replaces(world, named, "Consent", "1", interaction) == ("replaced" if wrote else "hidden")
+        assert await replaces(world, star, "Consent", "1", interaction) == ("refused" if wrote else "hidden")
+
+
+async def test_a_system_loses_a_consent_that_the_patient_has_changed() -> None:
+    named = Principal("Organization/lab", "c", NAMED)
+    world = World()
+    world.facts.put(permits("Organization/lab"), by="Organization/lab")
+    assert await replaces(world, named, "Consent", "permit") == "replaced"
+    world.facts.put(permits("Organization/lab") | {"status": "inactive"}, by="Patient/a")
+    assert await replaces(world, named, "Consent", "permit") == "hidden"
+
+
+async def test_a_record_can_neither_be_taken_nor_given_away() -> None:
+    """The attack: a PUT that changes whose it is, from a patient who permits to one who does not, and back."""
+    world = World(permits("Practitioner/d", patient="p", id="p"))
+    world.facts.put(observation("1", "p"), by="Practitioner/d")
+    assert await writes(world, DOCTOR, "update", observation("1", "p"))
+    assert not await writes(world, DOCTOR, "update", observation("1", "a"))
+    assert not await writes(world, DOCTOR, "update", observation("1", "p", "a"))
+    # Without an owner it is hers alone: what was the patient's is taken from the patient, which is for who wrote it to do.
+    assert await writes(world, DOCTOR, "update", observation("1"))
+
+
+async def test_a_patient_scope_keeps_writes_to_its_patient() -> None:
+    launched = who("Practitioner/d", "patient/*.cruds", patient="a")
+    world = World(permits("Practitioner/d"), permits("Practitioner/d", patient="p", id="p"))
+    assert await writes(world, launched, "create", observation("1", "a"))
+    assert not await writes(world, launched, "create", observation("1", "p"))
+
+
+async def test_creating_a_type_that_is_never_hers_is_refused_before_any_data() -> None:
+    world = World()
+    for principal, resource_type in ((A, "Slot"), (DOCTOR, "Organization"), (LABORATORY, "PractitionerRole")):
+        with pytest.raises(Forbidden) as refused:
+            await world.gate.decide(principal, "create", resource_type, candidate_owners=frozenset(("a",)))
+        assert not refused.value.insufficient_scope
+    assert world.facts.asked == []
+
+
+async def test_a_permit_for_reading_writes_nothing() -> None:
+    world = World(permits("Practitioner/d"), observation("1", "a"))
+    for interaction in ("read", "search-type", "vread", "history-instance"):
+        permit = await world.gate.decide(DOCTOR, interaction, "Observation", ids=("1",))
+        assert isinstance(permit.writes("Observation"), Nothing)
+    permit = await world.gate.decide(DOCTOR, "update", "Observation", ids=("1",))
+    assert isinstance(permit.writes("Patient"), Nothing)
+
+
+async def test_the_operator_sees_and_writes_everything_and_says_why() -> None:
+    permit = await World().gate.decide(OPEN, "delete", "Consent", ids=("1",))
+    assert permit.is_system
+    assert permit.reasons == (reasons.OPEN_MODE,)
+
+
+async def test_an_update_knows_the_labels_of_what_it_sees_and_of_nothing_else() -> None:
+    world = World()
+    labelled = observation("1", "a", meta={"security": [{"system": "s", "code": "R"}]})
+    world.facts.put(labelled, by="Organization/lab")
+    for principal, expected in ((LABORATORY, ("s|R",)), (A, ("s|R",)), (B, ()), (DOCTOR, ()), (DEVICE, ())):
+        permit = await world.gate.decide(principal, "update", "Observation", ids=("1",))
+        assert isinstance(permit, Granted)
+        assert permit.labels == expected
+    permit = await world.gate.decide(A, "read", "Observation", ids=("1",))
+    assert isinstance(permit, Granted)
+    assert permit.labels == ()
+
+
+async def test_actors_are_of_the_resource_types_and_not_of_look_alikes() -> None:
+    """The attack: a Patient whose id reads like a reference, an actor that is a Patient with the doctor's id."""
+    world = World(observation("1", "a"), consent("c", "a", provision("permit", actor=[actor("Patient/d")])))
+    assert not await world.reads(DOCTOR, "Observation", "1")
+    assert not await world.reads(who("Patient/d"), "Observation", "1")
