@@ -44,7 +44,9 @@ class FhirError(Exception):
     code: ClassVar[str] = "exception"
     text: ClassVar[str] = "The server could not complete the request."
 
-    def __init__(self, diagnostics: str | None = None, *, expression: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, diagnostics: str | None = None, *, expression: str | None = None, code: str | None = None
+    ) -> None:
         super().__init__(diagnostics or self.text)
         self.issues: tuple[Issue, ...] = (Issue("error", code or self.code, diagnostics or self.text, expression),)
 
