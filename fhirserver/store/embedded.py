@@ -117,6 +117,8 @@ class Embedded:
         try:
             async with asyncio.timeout(START_SECONDS):
                 if self.pid() is not None and await self._taken_over():
+                    if self._server is not None:  # the only one on this folder: what is open now was a dead one's
+                        await replica_set.end_transactions(self._port(), self._password())
                     return
                 await self._spawn(moving=moving)
                 await replica_set.form(self._port(), self._password())

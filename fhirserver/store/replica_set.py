@@ -50,6 +50,24 @@ async def form(port: int, password: str) -> None:
         await _primary(user)
 
 
+async def end_transactions(port: int, password: str) -> int:
+    """End the transactions that a dead server left open, and say how many: each holds its records for a minute otherwise.
+
+    https://www.mongodb.com/docs/manual/reference/command/killAllSessionsByPattern/
+    """
+    async with _client(url(port, password)) as user:
+        pipeline: list[dict[str, Any]] = [
+            {"$currentOp": {"allUsers": True, "idleSessions": True}},
+            {"$match": {"transaction": {"$exists": True}, "lsid": {"$exists": True}}},
+            {"$project": {"lsid": 1}},
+        ]
+        rows = await (await user.admin.aggregate(pipeline)).to_list()
+        if rows:
+            patterns = [{"lsid": {"id": row["lsid"]["id"], "uid": row["lsid"]["uid"]}} for row in rows]
+            await user.admin.command("killAllSessionsByPattern", patterns)
+        return len(rows)
+
+
 async def _can_log_in(port: int, password: str) -> bool:
     async with _client(url(port, password)) as client:
         try:

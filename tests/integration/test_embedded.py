@@ -30,6 +30,9 @@ async def serve(data):
     url = await embedded.start()
     async with AsyncMongoClient(url, w="majority", journal=True) as client:
         await client.test.kept.insert_one({"_id": "acknowledged"})
+        session = client.start_session()
+        await session.start_transaction()
+        await client.test.kept.update_one({"_id": "acknowledged"}, {"$set": {"half": "done"}}, session=session)
         print(embedded.pid(), flush=True)
         await asyncio.sleep(120)
 
@@ -153,6 +156,19 @@ async def test_the_mongod_of_a_killed_server_is_taken_over(folder: Path) -> None
     finally:
         await embedded.stop()
     assert not command_line(pid)
+
+
+async def test_what_a_killed_server_left_open_holds_no_record(folder: Path) -> None:
+    await asyncio.to_thread(killed_server, folder, with_mongod=False)
+    embedded = on(folder)
+    try:
+        async with AsyncMongoClient(await embedded.start()) as client:
+            changed = await client.test.kept.find_one_and_update(
+                {"_id": "acknowledged"}, {"$set": {"seen": True}}, return_document=True, maxTimeMS=2_000
+            )
+        assert changed == {"_id": "acknowledged", "seen": True}
+    finally:
+        await embedded.stop()
 
 
 async def test_when_server_and_mongod_are_both_killed_the_next_start_has_what_was_acknowledged(folder: Path) -> None:
