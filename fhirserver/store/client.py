@@ -87,7 +87,7 @@ class Mongo:
             "find": collection,
             "filter": query.filter,
             "limit": query.limit,
-            "batchSize": query.limit,
+            "batchSize": query.limit + 1,  # one more, or a sorted answer may leave its cursor open
             "maxTimeMS": query.time_limit or self.query_ms,
         }
         if query.projection is not None:

@@ -94,7 +94,9 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
     "Consent": (
         *_of_patient(_newest("date"), "?patient=P&_sort=-date, and the rules of the owners of what is asked for"),
         _reference("actor"),
-        Index("permits", "security.rule.actors", BY_ID, "the Consents that permit an actor: whose records may she see?"),
+        Index(
+            "permits", "security.rule.actors", BY_ID, "the Consents that permit an actor: whose records may she see?"
+        ),
     ),
     "Appointment": (
         *_of_patient(_newest("date"), "?patient=P&_sort=-date"),

@@ -98,7 +98,7 @@ def pipeline(filter: Document, order: Order, position: Position | None, limit: i
 
     MongoDB sorts these in memory, so they are small: the rows themselves are fetched by id afterwards.
     """
-    computed: Document = {}
+    computed: Document = {"_id": 1}
     sort: Document = {}
     for number, (path, direction) in enumerate(order[:-1]):
         computed[f"missing{number}"] = {"$cond": [{"$gt": [f"${path}", None]}, 0, 1]}
