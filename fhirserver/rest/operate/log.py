@@ -7,9 +7,12 @@ https://hl7.org/fhir/R4/security.html#audit
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -17,19 +20,15 @@ import structlog
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FRAMES: Final = 12
+_encode = msgspec.json.Encoder().encode
 
 
 def configure(level: str, stream: BinaryIO | None = None) -> None:
     """Send structlog and the standard library's loggers to a stream (standard error) as JSON lines, from this level on."""
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("event"),
-            _as_line,
-        ],
+        processors=[_as_line],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(stream or sys.stderr.buffer),
+        logger_factory=_Lines(stream or sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     handler = _Forward()
@@ -45,7 +44,7 @@ class Log:
     """What the facade says."""
 
     def __init__(self, *, requests: bool = True) -> None:
-        self._logger: Any = structlog.get_logger("fhirserver")
+        self._logger: Any = structlog.get_logger("fhirserver").bind()
         self._requests = requests
 
     def request(
@@ -84,6 +83,35 @@ def describe(error: BaseException) -> dict[str, Any]:
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
+class _Lines:
+    """Lines to a stream. Inside a running loop those of one turn are one write: a write costs as much as a read by id."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: list[bytes] = []
+        atexit.register(self._flush)
+
+    def __call__(self, *_: object) -> _Lines:
+        return self
+
+    def msg(self, line: bytes) -> None:
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._flush)
+            except RuntimeError:
+                self._flush()
+
+    debug = info = warning = error = critical = msg
+
+    def _flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
+        self._stream.write(b"\n".join(lines) + b"\n")
+        self._stream.flush()
+
+
 class _Forward(logging.Handler):
     """Lines of the standard library's loggers, in our form."""
 
@@ -93,5 +121,5 @@ class _Forward(logging.Handler):
         structlog.get_logger(record.name).log(record.levelno, message, logger=record.name, **details)
 
 
-def _as_line(_: Any, __: str, event: structlog.typing.EventDict) -> bytes:
-    return msgspec.json.encode(event)
+def _as_line(_: Any, level: str, event: structlog.typing.EventDict) -> bytes:
+    return _encode({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, **event})
