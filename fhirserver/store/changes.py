@@ -48,21 +48,18 @@ async def changes(
             "The change stream is the server's own: who reads on behalf of another matches each change anew."
         )
     known = await documents.get(name)
-    if known is None:
-        await documents.put({"_id": name, "token": None, "at": clock()})
-    token = known["token"] if known is not None else None
-    stream = None
-    if known is not None and token is not None:
-        stream = await _resumed(mongo, token)
+    stream = await _resumed(mongo, known["token"]) if known is not None else None
+    is_resumed = stream is not None
     if stream is None:
         # Opened before the feed is read, so that nothing falls between the two.
         stream = await mongo.database[FEED].watch(_INSERTS)
-        await stream.try_next()
-        if known is not None:
+    async with stream:
+        if known is None:
+            await documents.put({"_id": name, "token": stream.resume_token, "at": clock()})
+        elif not is_resumed:
             async for change in _replayed(mongo, permit, known["at"]):
                 yield change
-                await documents.put({"_id": name, "token": token, "at": change.updated})
-    async with stream:
+                await documents.put({"_id": name, "token": known["token"], "at": change.updated})
         async for event in stream:
             change = _change(event["fullDocument"])
             yield change
