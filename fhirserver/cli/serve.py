@@ -57,7 +57,7 @@ def run(given: Namespace) -> int:
     configure(settings.log_level)
     raise_file_limit()
     with database.said(), _bound(settings) as listening, suppress(asyncio.CancelledError, KeyboardInterrupt):
-        loop_factory = uvicorn.Config(_nothing, loop="uvloop").get_loop_factory()
+        loop_factory = uvicorn.Config(_nothing, loop="uvloop", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(given, listening))
     return 0

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#general
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from fhirserver.rest.parameters import Pair, form_of, parse_query
 from fhirserver.rest.responses import Receive
 
 _NO_PREFERENCES: Final = Preferences()
+_LENGTH_DIGITS: Final = 12
 _RATIO_FLOOR: Final = 1024 * 1024
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9.\-_]{1,64}")
@@ -27,10 +29,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9.\-_]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class BodyBounds:
-    """How large a body may be once decompressed, and how many times larger than what was sent."""
+    """How large a body may be once decompressed, how many times larger than what was sent, and how long in coming."""
 
     size: int = 16 * 1024 * 1024
     ratio: int = 20
+    seconds: int = 60
 
 
 class Disconnected(Exception):
@@ -96,18 +99,21 @@ def request_id_of(headers: Mapping[bytes, bytes]) -> bytes | None:
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bounds: BodyBounds) -> bytes:
     """Read a body within its bounds; compressed ones are inflated as they come and never past the bound."""
     inflate = _inflater(headers.get(b"content-encoding"), bounds)
-    declared = headers.get(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > bounds.size:
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and (len(declared) > _LENGTH_DIGITS or int(declared) > bounds.size):
         raise _too_large(bounds)
-    message = await receive()
-    if inflate is None and not message.get("more_body", False) and message["type"] == "http.request":
-        body: bytes = message.get("body", b"")
-        if len(body) > bounds.size:
-            raise _too_large(bounds)
-        return body
+    try:
+        async with asyncio.timeout(bounds.seconds):
+            return await _read(receive, inflate, bounds)
+    except TimeoutError:
+        raise BadRequest(f"The body did not arrive within {bounds.seconds} seconds.", code="timeout") from None
+
+
+async def _read(receive: Receive, inflate: _Inflater | None, bounds: BodyBounds) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
+        message = await receive()
         if message["type"] != "http.request":
             raise Disconnected
         chunk = message.get("body", b"")
@@ -121,7 +127,6 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bounds: Bo
             if inflate is not None:
                 inflate.check_whole()
             return b"".join(parts)
-        message = await receive()
 
 
 class _Inflater:

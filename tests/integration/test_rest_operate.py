@@ -15,8 +15,10 @@ import pytest
 import structlog
 
 from fhirserver.app import create_app
+from fhirserver.model.outcome import BadRequest
 from fhirserver.rest.operate import log as log_module
 from fhirserver.rest.operate.log import Log, configure
+from fhirserver.rest.request import BodyBounds, read_body
 from fhirserver.settings import Settings
 from tests.integration.serving import BASE, Server, lifespan
 
@@ -150,6 +152,18 @@ async def test_a_fault_of_ours_is_a_plain_answer(server: Server, monkeypatch: py
     assert seen == ["KeyError"]
 
 
+def posting(*more: tuple[bytes, bytes]) -> dict[str, Any]:
+    """The ASGI scope of a create."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/fhir/Patient",
+        "raw_path": b"/fhir/Patient",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/fhir+json"), *more],
+    }
+
+
 async def test_a_client_that_goes_away_in_its_body_is_not_answered(server: Server) -> None:
     sent: list[Any] = []
     messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
@@ -160,16 +174,30 @@ async def test_a_client_that_goes_away_in_its_body_is_not_answered(server: Serve
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/fhir/Patient",
-        "raw_path": b"/fhir/Patient",
-        "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/fhir+json")],
-    }
-    await server.application(scope, receive, send)
+    await server.application(posting(), receive, send)
     assert sent == []
+
+
+@pytest.mark.parametrize("length", [b"99999999", b"9" * 5000])
+async def test_a_body_that_is_declared_too_large_is_not_waited_for(server: Server, length: bytes) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await server.application(posting((b"content-length", length)), receive, send)
+    assert sent[0]["status"] == 413
+
+
+async def test_a_body_that_never_comes_is_given_up() -> None:
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(BadRequest, match="did not arrive"):
+        await read_body({}, receive, BodyBounds(seconds=0))
 
 
 async def test_a_server_that_cannot_start_says_so_to_its_runner() -> None:
