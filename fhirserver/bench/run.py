@@ -42,6 +42,7 @@ class Bench:
         self.folder, self.url = folder, url
         self.patients, self.each, self.seconds, self.rounds = patients, each, seconds, rounds
         self.figures: dict[str, Figure] = {}
+        self._log = (folder / "servers.log").open("ab")
 
     async def run(self) -> None:
         """Everything, in order: load and create, open reads beside the ceilings, gated reads, the insert ceiling."""
@@ -143,7 +144,9 @@ class Bench:
 
     @asynccontextmanager
     async def _process(self, port: int, *command: str) -> AsyncIterator[int]:
-        process = await asyncio.create_subprocess_exec(*command, env=self._environment(), stdout=subprocess.DEVNULL)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=self._environment(), stdout=subprocess.DEVNULL, stderr=self._log
+        )
         try:
             await _listening(port)
             yield port
