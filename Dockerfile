@@ -16,7 +16,8 @@ RUN useradd --system --uid 10001 --user-group --no-create-home fhirserver
 COPY --from=build /opt/fhirserver /opt/fhirserver
 USER 10001:10001
 WORKDIR /tmp
-ENV PATH=/opt/fhirserver/bin:$PATH \
+ENV FHIRSERVER_BASE_URL=http://localhost:8000/fhir \
+    PATH=/opt/fhirserver/bin:$PATH \
     PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
