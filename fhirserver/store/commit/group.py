@@ -120,7 +120,7 @@ class Committer:
             try:
                 outcomes = await self._attempt(session, group, check_ids=aborted > 0)
             except Exception as error:
-                if _is_unknown(error) or isinstance(error, Unavailable):
+                if _is_unknown(error) or isinstance(error, Unavailable) or _is_timeout(error):
                     raise Unavailable from error
                 if not isinstance(error, ConnectionFailure):
                     aborted += 1
@@ -173,6 +173,10 @@ async def _finish(session: Session) -> None:
 
 def _is_unknown(error: Exception) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, PyMongoError) and error.timeout
 
 
 def _is_transient(error: Exception) -> bool:

@@ -182,6 +182,9 @@ async def test_facts_by_id_and_by_condition_are_confined_by_the_permit(store: St
     assert await found(of_p0, permit(Nothing())) == []
     assert len(await found(of_p0, SYSTEM, limit=2)) == 2
     assert await found(In("index.code", frozenset({"active"})), SYSTEM) == ["n0", "n2", "n3"]
+    by_index = permit(any_of(of_p0, In("index.code", frozenset({"draft"}))))
+    assert await found(ids, by_index) == ["n0", "n2", "n4", "n5"]
+    assert (await store.read("Consent", "n5", by_index)) is not None
 
 
 async def test_conditions_of_one_turn_are_one_query_and_each_gets_its_own_rows(
