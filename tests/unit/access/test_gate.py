@@ -15,8 +15,10 @@ from fhirserver.access import reasons
 from fhirserver.access.decide import Gate, Granted
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.access.scopes import parse_scopes
+from fhirserver.access.writes import check_candidate
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import Nothing
+from fhirserver.search.match import match
 from tests.fakes.facts import FakeFacts
 from tests.fakes.records import (
     ACCESS,
@@ -267,6 +269,15 @@ async def test_a_consent_counts_for_its_patient_and_for_nobody_it_mentions() -> 
     assert not await world.reads(DOCTOR, "Observation", "b")
 
 
+async def test_the_order_of_the_names_does_not_matter_to_that() -> None:
+    stranger = permits("Practitioner/d", patient="b") | {
+        "extension": [{"url": "x", "valueReference": reference("Patient/a")}]
+    }
+    world = World(observation("a", "a"), observation("b", "b"), stranger)
+    assert await world.finds(DOCTOR, "Observation") == {"b"}
+    assert not await world.reads(DOCTOR, "Observation", "a")
+
+
 async def test_who_wrote_it_is_what_the_server_knows() -> None:
     """The attack: to be named as performer, author or in an extension of the resource."""
     world = World(observation("named", "a", performer=[reference("Practitioner/d")]))
@@ -486,6 +497,24 @@ async def test_a_consent_in_the_wrong_hands_permits_nobody_and_still_denies(writ
     assert await world.reads(DOCTOR, "Observation", "1")
     world.facts.put(denies(), by=writer)
     assert not await world.reads(DOCTOR, "Observation", "1")
+
+
+async def test_a_deleted_organization_of_a_system_lets_no_permit_through_either() -> None:
+    world = World(organization("lab", "Organization/group"), observation("1", "a"), permits("Organization/group"))
+    assert await world.reads(LABORATORY, "Observation", "1")
+    world.facts.delete("Organization", "lab")
+    assert not await world.reads(LABORATORY, "Observation", "1")
+    world.facts.put(permits("Organization/lab"))
+    assert await world.reads(LABORATORY, "Observation", "1")
+    world.facts.put(denies("Organization/group"))
+    assert not await world.reads(LABORATORY, "Observation", "1")
+
+
+async def test_a_patient_writes_no_consent_of_another_whatever_she_sees() -> None:
+    world = World()
+    row = world.facts.put(permits(patient="b"), by="Patient/a")
+    permit = await world.gate.decide(A, "update", "Consent", ids=("permit",))
+    assert not match(permit.writes("Consent"), row)
 
 
 # Scopes
@@ -718,8 +747,6 @@ WRITES: dict[str, tuple[Principal, dict[str, Any], bool]] = {
 
 async def writes(world: World, principal: Principal, interaction: str, candidate: dict[str, Any]) -> bool:
     """Whether the candidate is let through, as the interactions ask it."""
-    from fhirserver.access.writes import check_candidate
-
     facts = FakeFacts()
     row = facts.put(candidate, by=principal.user)
     try:
@@ -752,8 +779,6 @@ async def test_who_may_create_what(case: str) -> None:
 
 async def replaces(world: World, principal: Principal, resource_type: str, id: str, interaction: str = "update") -> str:
     """What the store would make of the old version: replaced, refused or not there."""
-    from fhirserver.search.match import match
-
     permit = await world.gate.decide(principal, interaction, resource_type, ids=(id,))
     row = world.facts.rows[resource_type, id]
     if not match(permit.of(resource_type), row):
