@@ -199,3 +199,35 @@ async def test_metrics_are_for_a_system_token_from_anywhere(gated: Server) -> No
 
 async def test_loopback_under_another_name_is_for_open_mode_only(gated: Server) -> None:
     assert (await gated("GET", "/metadata", headers={"host": "localhost:8000"})).status_code == 421
+
+
+async def test_a_header_sent_twice_is_one_list(gated: Server, her: dict[str, str]) -> None:
+    """RFC 9110, 5.3: two tokens are no token, two hosts are not ours, two Accepts are read together."""
+    path = f"/Observation/{OWN}-o"
+    token = her["authorization"]
+    table: list[tuple[list[tuple[str, str]], int]] = [
+        ([("authorization", token), ("authorization", token)], 401),
+        ([("authorization", token), ("host", "127.0.0.1:8000"), ("host", "127.0.0.1:8000")], 421),
+        ([("authorization", token), ("accept", "text/html"), ("accept", "application/fhir+json")], 200),
+        ([("authorization", token), ("if-none-match", 'W/"9"'), ("if-none-match", 'W/"2"')], 304),
+    ]
+    await gated("PUT", path, headers=her, json=observation(f"{OWN}-o", OWN))
+    for sent, status in table:
+        assert (sent, (await gated("GET", path, headers=sent)).status_code) == (sent, status)
+
+
+async def test_an_update_keeps_the_labels_of_the_version_before(gated: Server) -> None:
+    """Labels may be raised, never lowered."""
+    system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+    sent = await headers(gated, user="Device/labels", scope="system/Observation.cru")
+    body = observation("ignored", OWN)
+    label = {"system": system, "code": "R"}
+    made = (await gated("POST", "/Observation", headers=sent, json={**body, "meta": {"security": [label]}})).json()
+    path = f"/Observation/{made['id']}"
+    body["id"] = made["id"]
+    kept = await gated("PUT", path, headers=sent, json=body)
+    assert (kept.status_code, kept.json()["meta"]["security"]) == (200, [label])
+    lower = {**body, "meta": {"security": [{"system": system, "code": "N"}]}}
+    assert (await gated("PUT", path, headers=sent, json=lower)).status_code == 403
+    higher = {**body, "meta": {"security": [{"system": system, "code": "V"}]}}
+    assert (await gated("PUT", path, headers=sent, json=higher)).json()["meta"]["security"][0]["code"] == "V"
