@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html and https://hl7.org/f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -100,6 +100,9 @@ def _class(resource_type: str, owned: _Owned) -> AccessClass | None:
             return None
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+
+
 @dataclass(slots=True)
 class _Owned:
     """What the scan of a resource finds. `mentions_count`: whoever is named anywhere is an owner."""
@@ -108,66 +111,65 @@ class _Owned:
     base_url: str
     owners: set[str] = field(default_factory=set)
     is_unresolved: bool = False
+    mentions: frozenset[str] = _NONE
+    subjects: frozenset[str] = _NONE
 
     def scan(self, resource_type: str, resource: Resource) -> None:
-        mentions = frozenset() if self.mentions_count else MENTIONS.get(resource_type, frozenset())
-        self._scan(resource, "", mentions, SUBJECTS.get(resource_type, frozenset()), False)
+        """Look through a resource of this type, and through what it contains."""
+        around = self.mentions, self.subjects
+        self.mentions, self.subjects = MENTIONS.get(resource_type, _NONE), SUBJECTS.get(resource_type, _NONE)
+        self._scan(resource, "", "", False)
+        self.mentions, self.subjects = around
 
-    def _scan(
-        self, node: Resource, path: str, mentions: frozenset[str], subjects: frozenset[str], is_extension: bool
-    ) -> None:
+    def _scan(self, node: Resource, path: str, name: str, is_extension: bool) -> None:
         for key, value in node.items():
-            if type(value) is dict:
-                children = [value]
-            elif type(value) is list:
-                children = [each for each in value if type(each) is dict]
-            else:
+            kind = type(value)
+            if kind is dict:
+                value = (value,)  # one element is looked at as several are
+            elif kind is not list:
                 continue
             if key == "contained":
-                for child in children:
-                    self._scan_contained(child)
+                self._scan_contained(value)
                 continue
             # `item.item` is `item`: an element that shares its own content is in the table once.
-            below = path if path.rpartition(".")[2] == key else f"{path}.{key}" if path else key
+            below = path if key == name else f"{path}.{key}" if path else key
             extended = is_extension or key == "extension" or key == "modifierExtension"
-            for child in children:
-                self._weigh(child, below, mentions, subjects, extended)
-                self._scan(child, below, mentions, subjects, extended)
+            for child in value:
+                if type(child) is dict:
+                    if "reference" in child or "identifier" in child or below in self.subjects:
+                        self._weigh(child, below, extended)
+                    self._scan(child, below, key, extended)
 
-    def _scan_contained(self, resource: Resource) -> None:
-        contained_type = resource.get("resourceType")
-        if contained_type == "Patient":
-            # Somebody's data, and no record of this server says whose.
-            self.is_unresolved = True
-        if isinstance(contained_type, str):
-            self.scan(contained_type, resource)
+    def _scan_contained(self, resources: Iterable[Any]) -> None:
+        for resource in resources:
+            contained_type = resource.get("resourceType") if isinstance(resource, dict) else None
+            if contained_type == "Patient":
+                # Somebody's data, and no record of this server says whose.
+                self.is_unresolved = True
+            if isinstance(resource, dict):
+                self.scan(contained_type if isinstance(contained_type, str) else "", resource)
 
-    def _weigh(
-        self, node: Resource, path: str, mentions: frozenset[str], subjects: frozenset[str], is_extension: bool
-    ) -> None:
-        is_subject = path in subjects and not is_extension
+    def _weigh(self, node: Resource, path: str, is_extension: bool) -> None:
+        """Who an element that may be a Reference names, and whether that makes an owner."""
+        is_mention = not (is_extension or self.mentions_count) and (
+            path in self.mentions or path.endswith(MENTION_ENDINGS)
+        )
+        if is_mention:
+            return
+        is_subject = path in self.subjects and not is_extension
         reference = node.get("reference")
         if not isinstance(reference, str):
             if is_subject or (node.get("type") == "Patient" and isinstance(node.get("identifier"), dict)):
-                self._add_unresolved(path, mentions, is_extension)
+                self.is_unresolved = True
             return
         target = local_text(reference, self.base_url)
-        if target is not None and target.startswith("Patient/"):
-            if not self._is_mention(path, mentions, is_extension):
-                self.owners.add(target[8:])
-        elif target is None and (node.get("type") == "Patient" or _names_patient(reference)):
-            self._add_unresolved(path, mentions, is_extension)
-        elif is_subject and (target is None or target.startswith("Group/")):
+        if target is None:
+            if is_subject or node.get("type") == "Patient" or _names_patient(reference):
+                self.is_unresolved = True
+        elif target.startswith("Patient/"):
+            self.owners.add(target[8:])
+        elif is_subject and target.startswith("Group/"):
             self.is_unresolved = True
-
-    def _add_unresolved(self, path: str, mentions: frozenset[str], is_extension: bool) -> None:
-        if not self._is_mention(path, mentions, is_extension):
-            self.is_unresolved = True
-
-    def _is_mention(self, path: str, mentions: frozenset[str], is_extension: bool) -> bool:
-        if is_extension or self.mentions_count:
-            return False
-        return path in mentions or path.endswith(MENTION_ENDINGS)
 
 
 def _names_patient(reference: str) -> bool:
@@ -223,16 +225,18 @@ def confidentiality(labels: Any) -> int:
     """The highest confidentiality among labels `system|code`; without one: normal."""
     prefix = CONFIDENTIALITY_SYSTEM + "|"
     found = [CONFIDENTIALITY.get(label[len(prefix) :]) for label in labels if label.startswith(prefix)]
-    return max((rank for rank in found if rank is not None), default=NORMAL)
+    return max((rank for rank in found if rank is not None), default=NORMAL) if found else NORMAL
 
 
 def _references(resource: Resource, names: tuple[str, ...], base_url: str) -> set[str]:
     """The local references in some elements, or one step below them (`performer.actor`)."""
     found: set[str] = set()
     for name in names:
-        value = resource.get(name)
+        if name not in resource:
+            continue
+        value = resource[name]
         for each in (value,) if isinstance(value, dict) else objects(value):
-            for candidate in (each, each.get("actor"), each.get("who")):
+            for candidate in (each, each.get("actor")):
                 if (target := local(candidate, base_url)) is not None:
                     found.add(target)
     return found

@@ -8,7 +8,8 @@ https://hl7.org/fhir/R4/datatypes.html
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from fhirserver.model.dates import BEGINNING, END, interval
 from fhirserver.model.reference import Reference
@@ -38,7 +39,17 @@ def local(reference: Any, base_url: str) -> str | None:
 
 def local_text(value: Any, base_url: str) -> str | None:
     """`Type/id` of the literal reference."""
-    return Reference.parse(value, base_url).local if isinstance(value, str) else None
+    return _local_text(value, base_url) if isinstance(value, str) and len(value) <= _REFERENCE else None
+
+
+_REFERENCE: Final = 2_048
+"""Characters of a literal reference; a longer one leads nowhere."""
+
+
+# The same patient and the same laboratory come again and again.
+@lru_cache(maxsize=8_192)
+def _local_text(value: str, base_url: str) -> str | None:
+    return Reference.parse(value, base_url).local
 
 
 def period_bounds(period: Any) -> tuple[int | None, int | None]:
