@@ -12,6 +12,7 @@ from datetime import datetime
 from fhirserver.access.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
+from fhirserver.model.json import dump
 from fhirserver.search.request import Bounds
 from fhirserver.store import By, Derive, Store
 from fhirserver.validation import Validator
@@ -47,4 +48,4 @@ class Context:
     def audience(self, query: str) -> str:
         """What a cursor is bound to: this caller, in this role, for this purpose, with this query."""
         caller = self.principal
-        return "\n".join((caller.user, caller.client, caller.role or "", caller.purpose or "", query))
+        return dump([caller.user, caller.client, caller.role, caller.purpose, query]).decode()
