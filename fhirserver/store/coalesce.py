@@ -125,7 +125,7 @@ def _query(branches: _Branches, kind: Kind, time_limit: int | None) -> Query:
         else:
             filters.append(compile_filter(all_of(In("_id", frozenset(ids)), expression)))
             roots |= paths(expression)
-    projection = None if kind.projection is None else _wider(kind.projection, roots)
+    projection = None if kind.projection is None else wider(kind.projection, roots)
     # The hint keeps every branch on `_id`, and such queries out of the plan cache.
     return Query(
         filters[0] if len(filters) == 1 else {"$or": filters},
@@ -137,7 +137,7 @@ def _query(branches: _Branches, kind: Kind, time_limit: int | None) -> Query:
     )
 
 
-def _wider(projection: Mapping[str, Any], roots: set[str]) -> Document:
+def wider(projection: Mapping[str, Any], roots: set[str]) -> Document:
     """The projection with these roots; MongoDB refuses a path beside the whole that it is part of."""
     return {**projection, **{root: 1 for root in roots if root != "_id" and root.partition(".")[0] not in projection}}
 

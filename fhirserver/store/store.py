@@ -138,7 +138,7 @@ class Store:
     async def facts(
         self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
     ) -> list[Document]:
-        """The facts (`_id by security index version deleted updated`) of the visible ones among these ids, tombstones included,
+        """The facts (`_id by security version deleted updated`) of the visible ones among these ids, tombstones included,
         or of at most `limit` resources of which the expression is true. The rows are shared: they are not to be changed."""
         if isinstance(which, Expression):
             return await self._facts.where(resource_type, which, permit, limit=limit)

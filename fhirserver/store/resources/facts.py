@@ -20,7 +20,7 @@ from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import indexes
 from fhirserver.store.client import Document, Mongo, Query, fresh
-from fhirserver.store.coalesce import FILTER_LIMIT, Coalescer, Kind, weight
+from fhirserver.store.coalesce import FILTER_LIMIT, Coalescer, Kind, paths, weight, wider
 from fhirserver.store.resources.includes import LIVE
 from fhirserver.store.resources.paging import value_at
 
@@ -28,7 +28,7 @@ FACTS_LIMIT: Final = 1_000
 BATCH_LIMIT: Final = 10_000
 """Rows that one shared query may give; past it each question is asked alone."""
 
-_FIELDS: Final = {"by": 1, "security": 1, "index": 1, "version": 1, "deleted": 1, "updated": 1}
+_FIELDS: Final = {"by": 1, "security": 1, "version": 1, "deleted": 1, "updated": 1}
 FACTS: Final = Kind("facts", _FIELDS, lambda _, row: row)
 
 
@@ -98,7 +98,7 @@ class Facts:
         query = Query(
             compile_filter(question.expression),
             limit=question.limit,
-            projection=_FIELDS,
+            projection=wider(_FIELDS, paths(question.expression)),
             hint=index.name if index is not None else None,
             naive=True,
         )
@@ -118,7 +118,7 @@ def _shared(resource_type: str, questions: Sequence[_Question], limit: int, mong
     return Query(
         filters[0] if len(filters) == 1 else {"$or": filters},
         limit=limit,
-        projection=_FIELDS,
+        projection=wider(_FIELDS, set().union(*(paths(branch) for branch in branches))),
         hint=index.name if index is not None else None,
         time_limit=max(mongo.query_ms // 5, 1),
         naive=True,
