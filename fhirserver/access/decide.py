@@ -10,7 +10,6 @@ https://hl7.org/fhir/R4/security.html#access-control and https://hl7.org/fhir/R4
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,8 @@ ROWS_PER_OWNER: Final = 2
 MAX_RULES: Final = 50_000
 """Active Consents that one request weighs."""
 _ACTIVE: Final = In("security.rule.status", frozenset(("active",)))
+Rules = dict[str, list[Mapping[str, Any]]]
+"""The rules of each patient asked for."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -141,17 +142,20 @@ class _Decision:
 
     async def _for_ids(self) -> Decided:
         """By id: the owners of what is asked, then their rules. An absent id takes as many steps as a hidden one."""
-        actors, _ = await asyncio.gather(self._actors(), self._read_rows())
+        actors, (rules, contexts) = await asyncio.gather(self._actors(), self._rules_of_ids())
+        return self._seeing(self._decided(actors, rules), contexts)
+
+    async def _rules_of_ids(self) -> tuple[Rules, list[_Context]]:
+        await self._read_rows()
         contexts = await self._context_rows()
         owners = owners_of((*self._rows, *contexts)) | self._request.candidate_owners
         if not owners or len(owners) > self._max_owners:
             owners = frozenset((UNRESOLVED,))
         try:
-            verdicts = await self._verdicts(actors, owners)
+            return await self._rules(owners), contexts
         except TooCostly:
             # Saying so would tell that the id exists.
-            verdicts = {}
-        return self._seeing(self._decided(actors, verdicts), contexts)
+            return {}, contexts
 
     async def _for_search(self) -> Decided:
         request = self._request
@@ -159,13 +163,14 @@ class _Decision:
             return Decided()
         if request.patients is None:
             actors = await self._actors()
-            owners = await self._named_owners(actors, must=self._must_be_bounded())
-            return self._decided(actors, await self._verdicts(actors, owners))
-        actors, shared = await asyncio.gather(self._actors(), self._shared_rows(request.patients))
-        owners = request.patients | owners_of(shared)
+            return self._decided(actors, await self._rules(await self._named_owners(actors)))
+        actors, rules = await asyncio.gather(self._actors(), self._rules_of_patients(request.patients))
         if request.includes:
-            owners |= await self._named_owners(actors, must=False)
-        return self._decided(actors, await self._verdicts(actors, owners))
+            rules |= await self._rules((await self._named_owners(actors)).difference(rules))
+        return self._decided(actors, rules)
+
+    async def _rules_of_patients(self, patients: frozenset[str]) -> Rules:
+        return await self._rules(patients | owners_of(await self._shared_rows(patients)))
 
     def _asks_consents(self) -> bool:
         """Whether a Consent can open anything here: not to types that are only their creator's or their patient's."""
@@ -173,8 +178,9 @@ class _Decision:
         return self._request.includes or access_class in ("patient", "directory", "public") or self._is_binary()
 
     def _must_be_bounded(self) -> bool:
-        """Whether too many owners are an error. Directory types are still worth searching without anybody's own rows."""
-        return ACCESS_CLASS.get(self._request.resource_type) == "patient"
+        """Whether too many owners are an error. Not where patients are named, nor for directory types: these are still worth
+        searching without anybody's own rows."""
+        return self._request.patients is None and ACCESS_CLASS.get(self._request.resource_type) == "patient"
 
     async def _actors(self) -> Actors:
         actors = await actors_of(self._facts, self._principal, self._now)
@@ -195,7 +201,7 @@ class _Decision:
         # Past the limit some owner is not asked, and what she shares stays hidden.
         return await self._facts.facts(self._request.resource_type, several, DECIDING, limit=self._max_owners)
 
-    async def _named_owners(self, actors: Actors, *, must: bool) -> frozenset[str]:
+    async def _named_owners(self, actors: Actors) -> frozenset[str]:
         """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""
         try:
             named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
@@ -207,7 +213,7 @@ class _Decision:
             if len(owners) > self._max_owners:
                 raise TooCostly(reasons.TOO_MANY_OWNERS)
         except TooCostly:
-            if must:
+            if self._must_be_bounded():
                 raise TooCostly(reasons.TOO_MANY_OWNERS) from None
             self.reasons.append(reasons.NARROWED)
             return frozenset()
@@ -230,20 +236,20 @@ class _Decision:
         taking_part = In("security.actors", actors.takes_part)
         return await rows_where(self._facts, "Appointment", taking_part, ROWS_PER_OWNER * self._max_owners)
 
-    async def _verdicts(self, actors: Actors, owners: frozenset[str]) -> Mapping[str, Verdict]:
-        """What the Consents of these patients say to the actors; a patient without any says nothing."""
+    async def _rules(self, owners: frozenset[str]) -> Rules:
+        """What the active Consents of these patients say; each patient has an entry."""
         if not owners:
             return {}
         active = all_of(In("security.owners", owners), _ACTIVE)
-        rows = await rows_where(self._facts, "Consent", active, MAX_RULES)
-        rules: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in rows:
+        rules: Rules = {owner: [] for owner in owners}
+        for row in await rows_where(self._facts, "Consent", active, MAX_RULES):
             rule = _effective(row)
-            if (patient := rule.get("patient")) in owners:
+            if (patient := rule.get("patient")) in rules:
                 rules[patient].append(rule)
-        return {owner: verdict(rules[owner], actors.permits, actors.denies, self._now) for owner in owners}
+        return rules
 
-    def _decided(self, actors: Actors, verdicts: Mapping[str, Verdict]) -> Decided:
+    def _decided(self, actors: Actors, rules: Rules) -> Decided:
+        verdicts = {owner: verdict(each, actors.permits, actors.denies, self._now) for owner, each in rules.items()}
         reads = _among(verdicts, lambda each: each.reads and not each.denied)
         self.reasons.append(reasons.CONSENT if reads else reasons.NO_CONSENT)
         if any(each.denied for each in verdicts.values()):
