@@ -60,11 +60,11 @@ class Frame:
     def _add_primitive(self, field: Field, inner: Frame) -> None:
         """A list of primitives is two arrays in JSON, of one length; each is left out if it holds nothing."""
         values = self.content.setdefault(field.name, [])
-        if inner.content:
-            siblings = self.content.setdefault(field.sibling, [None] * len(values))
-            siblings.append(inner.content)
-        elif field.sibling in self.content:
-            self.content[field.sibling].append(None)
+        siblings = self.content.get(field.sibling)
+        if siblings is None and inner.content:
+            siblings = self.content[field.sibling] = [None] * len(values)
+        if siblings is not None:
+            siblings.append(inner.content or None)
         values.append(inner.value)
 
     def finish(self) -> None:

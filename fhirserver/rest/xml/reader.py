@@ -29,6 +29,7 @@ _CHUNK: Final = 256 * 1024
 _SHOWN: Final = 64
 # All that may stand before a document type, in XML's own grammar; atomic, so that no text makes it search twice.
 _DOCTYPE = re.compile(rb"(?:\xef\xbb\xbf)?(?>[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
+_HAS_DOCTYPE: Final = "The body has a document type. FHIR's XML has none, and no entities of its own."
 _TOO_DEEP: Final = f"The XML is nested too deeply; its JSON would have more than {NESTING_LIMIT} levels."
 _ENCODINGS: Final = ("utf-8", "utf8", "us-ascii")
 
@@ -37,14 +38,16 @@ def read(definitions: Definitions, data: bytes, *, limit: int = RESOURCE_LIMIT) 
     """The resource that this XML text holds. Raises BadRequest with every issue, or TooLarge past `limit` bytes."""
     if len(data) > limit:
         raise TooLarge(f"The XML text has {len(data)} bytes; at most {limit} are accepted.")
+    if not _is_utf8(data):
+        _refuse("The body is not UTF-8 text, as FHIR's XML always is.")
     if _DOCTYPE.match(data) is not None:
-        _refuse("The body has a document type. FHIR's XML has none, and no entities of its own.")
+        _refuse(_HAS_DOCTYPE)
     return _Reader(layouts_of(definitions), data).resource()
 
 
 def root_of(data: bytes) -> str | None:
     """The name of the first element, its namespace before it; None if it cannot be known or a document type is there."""
-    if _DOCTYPE.match(data) is not None:
+    if not _is_utf8(data) or _DOCTYPE.match(data) is not None:
         return None
     parser = expat.ParserCreate("utf-8", " ")
     found: list[str] = []
@@ -57,6 +60,15 @@ def root_of(data: bytes) -> str | None:
     except expat.ExpatError:
         pass
     return found[0] if found else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Left to itself the parser would take UTF-16 too, in which nobody would have looked for a document type."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data
 
 
 def _refuse(sentence: str, place: str | None = None) -> NoReturn:
@@ -106,7 +118,7 @@ class _Reader:
 
     def _doctype(self, *_: Any) -> NoReturn:
         """A second lock on a door that `read` keeps shut."""
-        _refuse("The body has a document type. FHIR's XML has none, and no entities of its own.")
+        _refuse(_HAS_DOCTYPE)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         declared = self._declared.copy()
@@ -185,7 +197,7 @@ class _Reader:
                 else:
                     self._fault(f"The attribute {_shown(name)} is unknown here.")
             except ValueError as error:
-                self._fault(f'"{name}" {error}')
+                self._fault(f'"{field.name if field is not None and name == "value" else name}" {error}')
 
     def _start_in_narrative(self, narrative: Narrative, name: str, attributes: dict[str, str]) -> None:
         self._check_xhtml(narrative.start(name, attributes))
@@ -225,6 +237,8 @@ class _Reader:
         """Report the element that has just begun, and look at nothing in it."""
         self._fault(sentence, step)
         self._passed_over = 1
+        if self._open:
+            self._open[-1].value = ""  # it is not empty
 
     def _pass_deeper(self) -> None:
         self._passed_over += 1
