@@ -51,19 +51,22 @@ class Number(Decimal):
         return self
 
 
-def parse(data: bytes, *, limit: int = RESOURCE_LIMIT) -> Any:
-    """The value that this JSON text holds, decimals as `Number`. Raises BadRequest, or TooLarge past `limit` bytes."""
+def parse(data: bytes, *, limit: int = RESOURCE_LIMIT, nesting: int = NESTING_LIMIT) -> Any:
+    """The value that this JSON text holds, decimals as `Number`. Raises BadRequest, or TooLarge past `limit` bytes.
+
+    `nesting` is for texts of our own: a page holds a resource some levels further in.
+    """
     if len(data) > limit:
         raise TooLarge(f"The JSON text has {len(data)} bytes; at most {limit} are accepted.")
     try:
         value = _decode(data)
     except (ValueError, RecursionError, _TooLong):
-        return _parse_exactly(data)
+        return _parse_exactly(data, nesting)
     # Text that is written again byte for byte had no key twice and lost no digit: most clients send just that.
     written = _encode(value)
-    if (written == data or _is_kept(written, data)) and not _is_deep(value, data):
+    if (written == data or _is_kept(written, data)) and not _is_deep(value, data, nesting):
         return value
-    return _parse_exactly(data)
+    return _parse_exactly(data, nesting)
 
 
 def dump(value: Any) -> bytes:
@@ -123,12 +126,12 @@ def _count_keys(data: bytes) -> int:
     return data.translate(None, _WHITE_SPACE).count(b'":')
 
 
-def _is_deep(value: Any, data: bytes) -> bool:
+def _is_deep(value: Any, data: bytes, nesting: int) -> bool:
     """Whether the value nests past the bound; the texts that have fewer brackets than that need no look."""
-    if data.count(b"{") + data.count(b"[") <= NESTING_LIMIT:
+    if data.count(b"{") + data.count(b"[") <= nesting:
         return False
     level = [value]
-    for _ in range(NESTING_LIMIT):
+    for _ in range(nesting):
         level = [
             item
             for container in level
@@ -150,7 +153,7 @@ class _BadNumber:
     """Stands where a number past the bounds was."""
 
 
-def _parse_exactly(data: bytes) -> Any:
+def _parse_exactly(data: bytes, nesting: int) -> Any:
     """Parse with the standard library, and look at everything. Slow, and it knows the place of what is wrong."""
     try:
         text = data.decode("utf-8")
@@ -163,9 +166,9 @@ def _parse_exactly(data: bytes) -> Any:
     except json.JSONDecodeError as error:
         _refuse(f"The body is not JSON: {_explain(error)} at line {error.lineno}, column {error.colno}.")
     except RecursionError:
-        _refuse(f"The JSON is nested too deeply; at most {NESTING_LIMIT} levels are accepted.")
+        _refuse(f"The JSON is nested too deeply; at most {nesting} levels are accepted.")
     root = value.get("resourceType") if isinstance(value, dict) else None
-    _look(value, root if isinstance(root, str) and root.isidentifier() else "$this")
+    _look(value, root if isinstance(root, str) and root.isidentifier() else "$this", nesting)
     return value
 
 
@@ -181,7 +184,7 @@ def _refuse(sentence: str, place: str | None = None) -> NoReturn:
     raise BadRequest(sentence, expression=place, code="structure") from None
 
 
-def _look(value: Any, place: str) -> None:
+def _look(value: Any, place: str, nesting: int) -> None:
     """Refuse what can be read and must not be accepted. A stack, so that depth cannot end the process."""
     stack: list[tuple[Any, str, int]] = [(value, place, 1)]
     while stack:
@@ -192,8 +195,8 @@ def _look(value: Any, place: str) -> None:
         elif isinstance(value, _BadNumber):
             _refuse(f"The number has more than {DIGITS_LIMIT} digits, or an exponent past {EXPONENT_LIMIT}.", place)
         elif isinstance(value, dict | list):
-            if depth > NESTING_LIMIT:
-                _refuse(f"The JSON is nested too deeply; at most {NESTING_LIMIT} levels are accepted.", place)
+            if depth > nesting:
+                _refuse(f"The JSON is nested too deeply; at most {nesting} levels are accepted.", place)
             if isinstance(value, list):
                 inner = [(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
             else:
