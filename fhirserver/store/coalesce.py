@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import All, And, Expression, In, Not, Nothing, Or, Range, Some, Within, all_of
+from fhirserver.search.expression import All, And, Expression, In, Not, Nothing, Or, Some, Within, all_of
 from fhirserver.search.match import match
 from fhirserver.store.client import Document, Mongo, Query, fresh
 
@@ -36,8 +36,7 @@ class Kind:
     naive: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiter:
+class _Waiter(NamedTuple):
     id: str
     expression: Expression
     answer: asyncio.Future[Any]
@@ -90,6 +89,7 @@ class Coalescer:
         _hand_out(collection, kind, branches, rows)
 
 
+_VALUE: Final = 120
 _Branches = dict[Expression, list[_Waiter]]
 
 
@@ -191,14 +191,13 @@ def _collect(expression: Expression, found: set[str]) -> None:
 
 
 def weight(expression: Expression) -> int:
-    """About how many bytes the expression takes in a query."""
-    match expression:
-        case And(terms) | Or(terms):
-            return sum(map(weight, terms)) + 40
-        case In(path, values) | Within(path, values):
-            each = len(path) + 12 + sum(len(value) if isinstance(value, str) else 8 for value in values) // len(values)
-            return each * len(values) * (2 if isinstance(expression, Within) else 1)
-        case Range():
-            return 200
-        case _:
-            return 80 + (weight(expression.term) if isinstance(expression, Not | Some) else 0)
+    """About how many bytes the expression takes in a query, and not fewer: references and tokens are shorter than a value here."""
+    kind = type(expression)
+    if kind is In or kind is Within:
+        return _VALUE * len(expression.values) * (2 if kind is Within else 1)  # type: ignore[union-attr]
+    if kind is And or kind is Or:
+        total = _VALUE
+        for term in expression.terms:  # type: ignore[union-attr]
+            total += weight(term)
+        return total
+    return _VALUE + weight(expression.term) if isinstance(expression, Not | Some) else 2 * _VALUE

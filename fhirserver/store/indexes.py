@@ -153,7 +153,7 @@ def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str
     fixed = set(_fixed(expression))
     narrowing = None
     for index in of(resource_type):
-        if index.lead is None or index.lead not in fixed or index in (OWNER, OWNERS, WRITER):
+        if index.lead is None or index.lead not in fixed:
             continue
         if order is None or keeps(index.order, order):
             return index

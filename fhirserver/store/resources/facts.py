@@ -8,14 +8,14 @@ question with its own permit.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import And, Expression, In, Nothing, all_of
+from fhirserver.search.expression import All, And, Expression, In, Nothing, all_of
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import indexes
@@ -28,13 +28,19 @@ FACTS_LIMIT: Final = 1_000
 BATCH_LIMIT: Final = 10_000
 """Rows that one shared query may give; past it each question is asked alone."""
 
+_NO_LEADS: Final = frozenset({"deleted", "updated"})
+"""They tell few questions apart, and datetimes are not looked up as they are."""
 _FIELDS: Final = {"by": 1, "security": 1, "version": 1, "deleted": 1, "updated": 1}
 FACTS: Final = Kind("facts", _FIELDS, lambda _, row: row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Question:
+    """A condition, as a whole and as the one term that tells questions apart (`lead`) beside the rest."""
+
     expression: Expression
+    lead: In | None
+    rest: Expression
     limit: int
     answer: asyncio.Future[list[Document]]
 
@@ -60,7 +66,7 @@ class Facts:
         if isinstance(wanted, Nothing):
             return []
         loop = asyncio.get_running_loop()
-        question = _Question(wanted, limit, loop.create_future())
+        question = _Question(wanted, *_split(resource_type, wanted), limit, loop.create_future())
         if not self._waiting:
             loop.call_soon(self._send)
         self._waiting.setdefault(resource_type, []).append(question)
@@ -91,7 +97,7 @@ class Facts:
         if rows is None or (not is_alone and len(rows) > wanted):
             await asyncio.gather(*(self._answer(resource_type, [question]) for question in questions))
             return
-        _hand_out(resource_type, questions, rows)
+        _hand_out(questions, rows)
 
     async def _alone(self, resource_type: str, question: _Question) -> list[Document]:
         index = indexes.choose(resource_type, question.expression, None)
@@ -106,10 +112,12 @@ class Facts:
 
 
 def _shared(resource_type: str, questions: Sequence[_Question], limit: int, mongo: Mongo) -> Query:
-    values: dict[tuple[str | None, Expression], set[Any]] = defaultdict(set)
+    values: dict[tuple[str | None, Expression], set[Any]] = {}
     for question in questions:
-        lead, rest = _split(resource_type, question.expression)
-        values[lead.path if lead is not None else None, rest] |= lead.values if lead is not None else set()
+        lead = question.lead
+        each = values.setdefault((lead.path if lead is not None else None, question.rest), set())
+        if lead is not None:
+            each |= lead.values
     branches = [
         all_of(In(path, frozenset(each)), rest) if path is not None else rest for (path, rest), each in values.items()
     ]
@@ -125,49 +133,73 @@ def _shared(resource_type: str, questions: Sequence[_Question], limit: int, mong
     )
 
 
+@cache
+def _leads(resource_type: str) -> frozenset[str | None]:
+    return frozenset(index.lead for index in indexes.of(resource_type))
+
+
 def _split(resource_type: str, expression: Expression) -> tuple[In | None, Expression]:
     """The term whose values tell the questions apart, best one that an index leads with, and the rest."""
-    terms = expression.terms if isinstance(expression, And) else (expression,)
-    choices = [term for term in terms if isinstance(term, In) and term is not LIVE and term != LIVE]
-    if not choices:
+    terms = expression.terms if type(expression) is And else (expression,)
+    leads = _leads(resource_type)
+    lead = None
+    for term in terms:
+        if type(term) is In and term.path not in _NO_LEADS and (lead is None or term.path in leads):
+            lead = term
+            if term.path in leads:
+                break
+    if lead is None:
         return None, expression
-    leads = {index.lead for index in indexes.of(resource_type)}
-    lead = next((term for term in choices if term.path in leads), choices[0])
-    return lead, all_of(*(term for term in terms if term is not lead))
+    rest = tuple([term for term in terms if term is not lead])
+    return lead, And(rest) if len(rest) > 1 else rest[0] if rest else All()
 
 
-def _hand_out(resource_type: str, questions: Sequence[_Question], rows: Sequence[Document]) -> None:
+def _hand_out(questions: Sequence[_Question], rows: Sequence[Document]) -> None:
     if len(questions) == 1:
-        if not questions[0].answer.done():
-            questions[0].answer.set_result(list(rows))
+        _answer(questions[0], list(rows))
         return
-    by_value: dict[str, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(list))
+    same: dict[Expression, list[_Question]] = {}
+    for question in questions:
+        same.setdefault(question.expression, []).append(question)
+    found = _distributed([(each[0], max(question.limit for question in each)) for each in same.values()], rows)
+    for each, its_rows in zip(same.values(), found, strict=True):
+        for question in each:
+            _answer(question, its_rows[: question.limit])
+
+
+def _distributed(questions: Sequence[tuple[_Question, int]], rows: Sequence[Document]) -> list[list[Document]]:
+    """For each question, with how many rows it wants, the rows of which it is true."""
+    by_path: dict[str, dict[Any, list[int]]] = {}
     always: list[int] = []
-    for number, question in enumerate(questions):
-        lead, _ = _split(resource_type, question.expression)
-        if lead is None:
+    for number, (question, _) in enumerate(questions):
+        if question.lead is None:
             always.append(number)
-        else:
-            for value in lead.values:
-                by_value[lead.path][value].append(number)
+            continue
+        numbers = by_path.setdefault(question.lead.path, {})
+        for value in question.lead.values:
+            numbers.setdefault(value, []).append(number)
     found: list[list[Document]] = [[] for _ in questions]
     for row in rows:
         candidates = dict.fromkeys(always)
-        for path, numbers in by_value.items():
+        for path, numbers in by_path.items():
             for value in _values(row, path):
-                candidates.update(dict.fromkeys(numbers.get(value, ())))
+                for number in numbers.get(value, ()):
+                    candidates[number] = None
         for number in candidates:
-            question = questions[number]
-            if len(found[number]) < question.limit and match(question.expression, row):
+            question, limit = questions[number]
+            if len(found[number]) < limit and match(question.expression, row):
                 found[number].append(row)
-    for question, each in zip(questions, found, strict=True):
-        if not question.answer.done():
-            question.answer.set_result(each)
+    return found
 
 
 def _values(row: Mapping[str, Any], path: str) -> Sequence[Any]:
     value = value_at(row, path)
     return value if isinstance(value, list) else (value,)
+
+
+def _answer(question: _Question, rows: list[Document]) -> None:
+    if not question.answer.done():
+        question.answer.set_result(rows)
 
 
 def _fail(questions: Sequence[_Question], error: Exception) -> None:
