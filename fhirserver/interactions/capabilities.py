@@ -46,7 +46,7 @@ def capabilities(definitions: Definitions, interactions: Sequence[str], instance
         "software": {"name": "fhirserver", "version": instance.version},
         "implementation": {"description": "fhirserver", "url": instance.base_url},
         "fhirVersion": FHIR_VERSION,
-        "format": ["json", "application/fhir+json"],
+        "format": ["json", "application/fhir+json", "xml", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",

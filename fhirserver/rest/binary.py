@@ -1,4 +1,4 @@
-"""Binary: any content in and out as it is, by Content-Type and Accept; as a resource where FHIR's JSON is asked for.
+"""Binary: any content in and out as it is, by Content-Type and Accept; as a resource where FHIR's JSON or XML is asked for.
 
 Raw content is always an attachment in a sandbox, whatever it says it is: nothing stored here runs on this server's origin.
 
@@ -19,11 +19,22 @@ from fhirserver.model.json import parse
 from fhirserver.model.outcome import Issue, NotAcceptable, UnsupportedMediaType
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
-from fhirserver.rest.negotiate import FHIR_JSON, JSON_TYPES, media_ranges, media_type, negotiate, quality_of
+from fhirserver.rest.formats import resource_of
+from fhirserver.rest.negotiate import (
+    FHIR_JSON,
+    FHIR_XML,
+    JSON_TYPES,
+    XML_TYPES,
+    media_ranges,
+    media_type,
+    negotiate,
+    quality_of,
+)
 from fhirserver.rest.parameters import form_of
 from fhirserver.rest.preconditions import is_not_modified
-from fhirserver.rest.request import Request, as_json
+from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer, Header, of_version, outcome, validators
+from fhirserver.rest.xml import root_of
 
 _SANDBOX: Final[tuple[Header, ...]] = (
     (b"content-disposition", b"attachment"),
@@ -35,6 +46,7 @@ _MEDIA_TYPE = re.compile(
 )
 _RANGE = re.compile(rb"bytes=(\d{1,18})?-(\d{1,18})?")
 _UNKNOWN: Final = "application/octet-stream"
+_ROOT: Final = "http://hl7.org/fhir Binary"
 
 
 async def read(request: Request) -> Answer:
@@ -50,19 +62,22 @@ async def vread(request: Request) -> Answer:
 
 
 async def resource(request: Request, id: str | None) -> Any:
-    """The Binary that a write sends: FHIR's JSON as it is, anything else as content with its Content-Type."""
+    """The Binary that a write sends: a resource in FHIR's JSON or XML, anything else as content with its Content-Type."""
     header = request.header(b"content-type")
     if header is None:
         raise UnsupportedMediaType("Content-Type is missing; it says what the content is.")
     body = await request.body()
+    definitions = request.context.services.definitions
     type, _ = media_type(header)
-    if type == FHIR_JSON:
-        return as_json(body)
+    if type in (FHIR_JSON, FHIR_XML):
+        return await resource_of(definitions, body, "json" if type == FHIR_JSON else "xml")
+    # Plain JSON and XML may be content as well as FHIR's own; only a Binary is read as one.
     if type in JSON_TYPES:
-        # Plain JSON may be content as well as FHIR's own; only a Binary is read as one.
-        sent = as_json(body)
+        sent = await resource_of(definitions, body, "json")
         if isinstance(sent, dict) and sent.get("resourceType") == "Binary":
             return sent
+    if type in XML_TYPES and root_of(body) == _ROOT:
+        return await resource_of(definitions, body, "xml")
     if _MEDIA_TYPE.fullmatch(header) is None:
         raise UnsupportedMediaType("The Content-Type is not a media type.")
     binary: Resource = {"resourceType": "Binary", "contentType": header}
@@ -83,7 +98,7 @@ def _reference(text: str, base_url: str) -> str:
 def _answer(request: Request, version: Version) -> Answer:
     binary = parse(version.json or b"{}", limit=len(version.json or b"{}"))
     type = _stored_type(binary)
-    content_type = _json_wanted(request, type)
+    content_type = _resource_wanted(request, type)
     if is_not_modified(request.headers, version):
         return Answer(304, headers=validators(version))
     if content_type is not None:
@@ -109,8 +124,8 @@ def _is_token(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _json_wanted(request: Request, type: str) -> bytes | None:
-    """The JSON type to answer with, or None for the content itself, which goes first where both would do."""
+def _resource_wanted(request: Request, type: str) -> bytes | None:
+    """The FHIR type to answer with, or None for the content itself, which goes first where both would do."""
     format = form_of(request.parameters(), "_format")
     accept = request.header(b"accept")
     if format is not None:
@@ -127,8 +142,11 @@ def _json_wanted(request: Request, type: str) -> bytes | None:
         raise NotAcceptable(
             "The content has another type than those asked for; ask for application/fhir+json."
         ) from None
-    resource = quality_of(ranges, media_type(content_type.decode())[0])
-    return None if raw >= resource else content_type
+    name = media_type(content_type.decode())[0]
+    # Browsers name plain XML before the rest of the world, and mean pages by it.
+    if raw >= quality_of(ranges, name) or (raw[0] > 0 and name in XML_TYPES[1:]):
+        return None
+    return content_type
 
 
 def _ranged(request: Request, answer: Answer) -> Answer:

@@ -9,22 +9,26 @@ https://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context, Services
-from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed
+from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
 from fhirserver.rest.address import Address, Addresses, Hosts, Kind, members
 from fhirserver.rest.authenticate import Authenticate
 from fhirserver.rest.errors import answer_to, unexpected
-from fhirserver.rest.negotiate import is_pretty, negotiate
+from fhirserver.rest.formats import shape
+from fhirserver.rest.negotiate import DEFAULT, is_pretty
 from fhirserver.rest.operate.log import Log
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.parameters import form_of, parse_query
-from fhirserver.rest.request import BodyBounds, Disconnected, Request, request_id_of
-from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, prettied, send_answer
+from fhirserver.rest.request import BodyBounds, Disconnected, Request, answer_type, request_id_of
+from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed
+
+_WRITES = frozenset(("create", "update", "patch"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class _Exchange:
     interaction: str = ""
     address: Address | None = None
     pretty: bool = False
+    request: Request | None = None
 
 
 class Facade:
@@ -76,6 +81,8 @@ class Facade:
         exchange = _Exchange(method)
         try:
             answer = await self._answer(scope, receive, headers, request_id, exchange)
+            if answer.content_type is not DEFAULT or answer.is_pretty or exchange.pretty:
+                await self._shape(answer, exchange)
         except FhirError as error:
             answer = answer_to(error, allow=_others(exchange))
             if answer.status >= 500:
@@ -85,8 +92,8 @@ class Facade:
         except Exception as error:
             answer = unexpected()
             door.log.fault(request_id, exchange.interaction, error)
-        if exchange.pretty and not answer.is_raw:
-            answer.body = prettied(answer.body)
+        if answer.status >= 400:
+            await self._shape_refusal(answer, headers, scope["query_string"], exchange)
         await send_answer(answer, request_id, head=method == "HEAD", send=send)
         resource_type = "" if exchange.address is None else exchange.address.resource_type
         elapsed = perf_counter() - started
@@ -114,7 +121,8 @@ class Facade:
         if method != "GET" and not allows(principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
         context = Context(door.services, principal, request_id.decode("ascii"))
-        return await route.handle(Request(method, address, headers, query, receive, door.bounds.body, context))
+        request = exchange.request = Request(method, address, headers, query, receive, door.bounds.body, context)
+        return await route.handle(request)
 
     async def _without_principal(
         self, address: Address, method: str, headers: Mapping[bytes, bytes], query: bytes, exchange: _Exchange
@@ -123,13 +131,35 @@ class Facade:
         asks_for_statement = (address.kind, method) in ((Kind.METADATA, "GET"), (Kind.SYSTEM, OPTIONS))
         if asks_for_statement:
             exchange.interaction = CAPABILITIES
-            accept = headers.get(b"accept")
-            format = form_of(parse_query(query), "_format")
-            content_type = negotiate(accept.decode("latin-1") if accept is not None else None, format)
-            return Answer(200, await self._door.capability_statement(), content_type)
+            content_type = answer_type(headers, form_of(parse_query(query), "_format"))
+            return Answer(200, await self._door.capability_statement(), content_type, is_lasting=True)
         if method == OPTIONS:
             return Answer(204, headers=[(b"allow", ", ".join(allowed(address.kind)).encode())])
         raise MethodNotAllowed(allow=allowed(address.kind))
+
+    async def _shape(self, answer: Answer, exchange: _Exchange) -> None:
+        """Give the answer the form that was asked for."""
+        try:
+            await shape(answer, self._door.services.definitions, pretty=answer.is_pretty or exchange.pretty)
+        except NotAcceptable:
+            if exchange.interaction not in _WRITES:
+                raise
+            answer.content_type = DEFAULT  # what is written is written: it cannot be refused any more
+
+    async def _shape_refusal(
+        self, answer: Answer, headers: Mapping[bytes, bytes], query: bytes, exchange: _Exchange
+    ) -> None:
+        """A refusal has the form that was asked for as well, and JSON where that cannot be known or had."""
+        format = None if exchange.request is None else exchange.request.format
+        with suppress(FhirError):
+            format = format or form_of(parse_query(query), "_format")
+        answer.content_type = DEFAULT
+        with suppress(FhirError):
+            answer.content_type = answer_type(headers, format)
+        try:
+            await shape(answer, self._door.services.definitions, pretty=exchange.pretty)
+        except NotAcceptable:
+            answer.content_type = DEFAULT
 
 
 def _others(exchange: _Exchange) -> tuple[str, ...]:

@@ -12,14 +12,20 @@ from typing import Final, Literal
 from fhirserver.model.outcome import BadRequest, NotAcceptable, UnsupportedMediaType
 
 FHIR_JSON: Final = "application/fhir+json"
+FHIR_XML: Final = "application/fhir+xml"
 JSON_TYPES: Final = (FHIR_JSON, "application/json", "text/json")
+XML_TYPES: Final = (FHIR_XML, "application/xml", "text/xml")
 FHIR_VERSIONS: Final = ("4.0", "4.0.1")
 DEFAULT: Final = b"application/fhir+json; charset=utf-8"
 
-_FORMATS: Final = dict.fromkeys(("json", FHIR_JSON, "application/fhir json"), DEFAULT) | {
-    "application/json": b"application/json; charset=utf-8",
-    "text/json": b"text/json; charset=utf-8",
+_SERVED: Final = {name: f"{name}; charset=utf-8".encode() for name in JSON_TYPES[1:] + XML_TYPES} | {FHIR_JSON: DEFAULT}
+_FORMATS: Final = _SERVED | {
+    "json": DEFAULT,
+    "application/fhir json": DEFAULT,  # a + that nobody encoded
+    "xml": _SERVED[FHIR_XML],
+    "application/fhir xml": _SERVED[FHIR_XML],
 }
+_XML_SERVED: Final = frozenset(_SERVED[name] for name in XML_TYPES)
 _ACCEPT_BOUND = 50
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
@@ -90,32 +96,42 @@ def quality_of(ranges: tuple[MediaRange, ...], media_type: str) -> tuple[float, 
 
 
 @lru_cache(maxsize=1024)
-def negotiate(accept: str | None, format: str | None) -> bytes:
-    """The Content-Type to answer with. `_format` goes before `Accept`. Raises NotAcceptable."""
+def negotiate(accept: str | None, format: str | None, *, sent_xml: bool = False) -> bytes:
+    """The Content-Type to answer with. `_format` goes before `Accept`. Raises NotAcceptable.
+
+    Where the caller leaves the choice, who sent XML gets it; otherwise the answer is JSON.
+    """
     if format is not None:
         return _of_format(format)
+    ours = XML_TYPES + JSON_TYPES if sent_xml else JSON_TYPES + XML_TYPES
     if accept is None or not accept.strip():
-        return DEFAULT
+        return _SERVED[ours[0]]
     ranges = media_ranges(accept)
-    ranked = [(*quality_of(ranges, name), -place, name) for place, name in enumerate(JSON_TYPES)]
+    ranked = [(*quality_of(ranges, name), -place, name) for place, name in enumerate(ours)]
     quality, _, _, name = max(ranked)
     if quality <= 0:
-        raise NotAcceptable("Resources are served as application/fhir+json, FHIR version 4.0.")
-    return _FORMATS[name]
+        raise NotAcceptable("Resources are served as application/fhir+json and application/fhir+xml, FHIR version 4.0.")
+    return _SERVED[name]
 
 
-def check_content_type(content_type: str | None) -> None:
-    """Raises UnsupportedMediaType unless this is FHIR's JSON, in UTF-8."""
+def is_xml(content_type: bytes) -> bool:
+    """Whether an answer of this Content-Type is FHIR's XML."""
+    return content_type in _XML_SERVED
+
+
+def sent_format(content_type: str | None) -> Literal["json", "xml"]:
+    """The format of a body. Raises UnsupportedMediaType unless it is FHIR's JSON or XML, in UTF-8."""
     if content_type is None:
-        raise UnsupportedMediaType("Content-Type is missing; send application/fhir+json.")
+        raise UnsupportedMediaType("Content-Type is missing; send application/fhir+json or application/fhir+xml.")
     type, parameters = media_type(content_type)
-    if type not in JSON_TYPES:
-        raise UnsupportedMediaType("Resources are accepted as application/fhir+json.")
+    if type not in _SERVED:
+        raise UnsupportedMediaType("Resources are accepted as application/fhir+json and application/fhir+xml.")
     for name, value in parameters:
         if name == "charset" and value.lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise UnsupportedMediaType("FHIR's JSON is always UTF-8; another charset was named.")
+            raise UnsupportedMediaType("FHIR's formats are always UTF-8; another charset was named.")
         if name == "fhirversion" and value not in FHIR_VERSIONS:
             raise UnsupportedMediaType("This server speaks FHIR version 4.0.")
+    return "xml" if type in XML_TYPES else "json"
 
 
 @lru_cache(maxsize=256)
@@ -151,7 +167,7 @@ def _of_format(format: str) -> bytes:
     type, parameters = media_type(format)
     version = dict(parameters).get("fhirversion", FHIR_VERSIONS[0])
     if type not in _FORMATS or version not in FHIR_VERSIONS:
-        raise NotAcceptable("The _format asked for is not served; use json.")
+        raise NotAcceptable("The _format asked for is not served; use json or xml.")
     return _FORMATS[type]
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, TooLarge, UnsupportedMediaType
+from fhirserver.rest import formats
 from fhirserver.rest.address import Address
-from fhirserver.rest.negotiate import Preferences, check_content_type, negotiate, preferences
+from fhirserver.rest.negotiate import XML_TYPES, Preferences, media_type, negotiate, preferences, sent_format
 from fhirserver.rest.parameters import Pair, form_of, parse_query
 from fhirserver.rest.responses import Receive
 
@@ -51,6 +51,8 @@ class Request:
     receive: Receive
     bounds: BodyBounds
     context: Context
+    format: str | None = None
+    """The `_format` of a form; that of the address is among its parameters."""
 
     def parameters(self) -> list[Pair]:
         """The pairs of the query string."""
@@ -58,10 +60,7 @@ class Request:
 
     def content_type(self) -> bytes:
         """The Content-Type that the answer shall have. Raises NotAcceptable."""
-        accept = self.header(b"accept")
-        if not self.query:
-            return negotiate(accept, None)
-        return negotiate(accept, form_of(self.parameters(), "_format"))
+        return answer_type(self.headers, form_of(self.parameters(), "_format") if self.query else None)
 
     def preferences(self) -> Preferences:
         """What `Prefer` says."""
@@ -78,16 +77,19 @@ class Request:
         return await read_body(self.headers, self.receive, self.bounds)
 
     async def resource(self) -> Any:
-        """The body as JSON. The Content-Type is looked at first."""
-        check_content_type(self.header(b"content-type"))
-        return as_json(await self.body())
+        """The resource in the body. The Content-Type is looked at first."""
+        format = sent_format(self.header(b"content-type"))
+        return await formats.resource_of(self.context.services.definitions, await self.body(), format)
 
 
-def as_json(body: bytes) -> Any:
-    """The body of a write, parsed. Raises BadRequest."""
-    if not body:
-        raise BadRequest("The body is empty; a resource is needed.", code="structure")
-    return parse(body)
+def answer_type(headers: Mapping[bytes, bytes], format: str | None) -> bytes:
+    """The Content-Type to answer these headers with. Raises NotAcceptable."""
+    accept, sent = headers.get(b"accept"), headers.get(b"content-type")
+    return negotiate(
+        None if accept is None else accept.decode("latin-1"),
+        format,
+        sent_xml=sent is not None and media_type(sent.decode("latin-1"))[0] in XML_TYPES,
+    )
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes | None:

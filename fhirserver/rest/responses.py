@@ -40,7 +40,11 @@ class Answer:
     content_type: bytes = DEFAULT
     headers: list[Header] = field(default_factory=list)
     is_raw: bool = False
-    """Whether the body is somebody's content rather than FHIR's JSON."""
+    """Whether the body is somebody's content rather than a resource, which is JSON until it is sent."""
+    is_pretty: bool = False
+    """Whether `_pretty` was asked for elsewhere than in the address."""
+    is_lasting: bool = False
+    """Whether the same body is sent again and again."""
 
 
 def of_version(version: Version, content_type: bytes, *, status: int = 200) -> Answer:

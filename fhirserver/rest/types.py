@@ -13,10 +13,10 @@ from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
 from fhirserver.rest import binary
 from fhirserver.rest.address import Kind
 from fhirserver.rest.instances import answer_to_write
-from fhirserver.rest.negotiate import is_pretty, media_type, negotiate
+from fhirserver.rest.negotiate import is_pretty, media_type
 from fhirserver.rest.parameters import Pair, as_query, form_of, parse_query, part
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer, prettied
+from fhirserver.rest.request import Request, answer_type
+from fhirserver.rest.responses import Answer
 from fhirserver.rest.searchset import searchset_bundle
 from fhirserver.search.compartment import in_compartment
 from fhirserver.search.parse import parse_search
@@ -54,14 +54,15 @@ async def search_by_form(request: Request) -> Answer:
 
 
 async def _search(request: Request, pairs: list[Pair]) -> Answer:
-    content_type = negotiate(request.header(b"accept"), form_of(pairs, "_format"))
+    request.format = form_of(pairs, "_format")
+    content_type = answer_type(request.headers, request.format)
     pretty = is_pretty(form_of(pairs, "_pretty"))
     pairs, cursor = part(pairs)
     parsed = _parse(request, pairs)
     query = f"{_path(request)}?{as_query(sorted(parsed.used))}"
     found = await search_type(request.context, parsed, query=query, cursor=cursor)
     body = searchset_bundle(request.context.services, _path(request), parsed, found, cursor)
-    return Answer(200, prettied(body) if pretty else body, content_type)
+    return Answer(200, body, content_type, is_pretty=pretty)
 
 
 def _parse(request: Request, pairs: list[Pair]) -> SearchRequest:

@@ -6,6 +6,7 @@ The small form runs always, the long one (20,000 requests) on request.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhirserver.definitions import load
+from fhirserver.model.outcome import NotAcceptable
+from fhirserver.rest.xml import read, write
 from tests.integration.serving import Server
 
 TYPES = ("Patient", "Observation", "Binary", "Consent", "Appointment", "Bundle", "List", "Slot")
@@ -223,7 +226,12 @@ def request(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
         sent = json.loads(text)
         where = sent["resourceType"] + (f"/{sent['id']}" if draw(st.booleans()) else "")
         method = "PUT" if "/" in where else "POST"
-        return method, where, {"content": text, "headers": CURED | dict(draw(st.lists(header, max_size=1)))}
+        headers = CURED | dict(draw(st.lists(header, max_size=1)))
+        if draw(st.booleans()):
+            with suppress(NotAcceptable):
+                text = write(load(), sent)
+                headers["content-type"] = "application/fhir+xml"
+        return method, where, {"content": text, "headers": headers}
     method = draw(st.sampled_from(("GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE")))
     options: dict[str, Any] = {"params": draw(pairs), "headers": dict(draw(st.lists(header, max_size=3)))}
     if method in ("POST", "PUT", "PATCH"):
@@ -239,8 +247,9 @@ async def check(server: Server, asked: tuple[str, str, dict[str, Any]]) -> None:
     if not f"{answer.request.url.path}/".startswith("/fhir/"):
         return  # the client took dot segments away
     if answer.status_code >= 400 and method != "HEAD":
-        assert answer.json()["resourceType"] == "OperationOutcome"
-        assert answer.json()["issue"][0]["diagnostics"]
+        outcome = read(load(), answer.content) if "xml" in answer.headers["content-type"] else answer.json()
+        assert outcome["resourceType"] == "OperationOutcome"
+        assert outcome["issue"][0]["diagnostics"]
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
 

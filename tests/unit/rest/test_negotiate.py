@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fhirserver.model.outcome import NotAcceptable, UnsupportedMediaType
-from fhirserver.rest.negotiate import Preferences, check_content_type, negotiate, preferences
+from fhirserver.rest.negotiate import Preferences, is_xml, negotiate, preferences, sent_format
 
 FHIR, PLAIN, TEXT = "application/fhir+json", "application/json", "text/json"
+XML, PLAIN_XML, TEXT_XML = "application/fhir+xml", "application/xml", "text/xml"
 
 ACCEPTED = [
     (None, None, FHIR),
@@ -21,11 +22,27 @@ ACCEPTED = [
     ("application/fhir+json; fhirVersion=4.0", None, FHIR),
     ("application/fhir+json;charset=utf-8", None, FHIR),
     ("Application/FHIR+JSON", None, FHIR),
-    ("application/fhir+xml, application/fhir+json;q=0.1", None, FHIR),
+    ("application/fhir+xml, application/fhir+json;q=0.1", None, XML),
+    ("application/fhir+xml;q=0.1, application/fhir+json", None, FHIR),
+    ("application/fhir+xml, application/fhir+json", None, FHIR),
+    ("application/fhir+json;q=0, application/*", None, PLAIN),
+    ("application/fhir+xml, */*;q=0.1", None, XML),
+    (XML, None, XML),
+    (PLAIN_XML, None, PLAIN_XML),
+    (TEXT_XML, None, TEXT_XML),
+    ("application/fhir+xml; fhirVersion=4.0", None, XML),
+    ("application/fhir+xml; fhirVersion=3.0, application/json;q=0.1", None, PLAIN),
+    ("text/*, text/json;q=0.1", None, TEXT_XML),
+    (FHIR, "xml", XML),
+    (FHIR, "application/fhir+xml", XML),
+    (FHIR, "application/fhir xml", XML),
+    (None, "application/xml", PLAIN_XML),
+    (None, "text/xml", TEXT_XML),
+    (None, "application/fhir+xml;fhirVersion=4.0.1", XML),
     ("application/json;q=0.9, application/fhir+json;q=0.2", None, PLAIN),
     ("application/fhir+json;q=0, application/json", None, PLAIN),
     ("application/json, */*;q=0.1", None, PLAIN),
-    ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", None, FHIR),
+    ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", None, PLAIN_XML),
     ("application/fhir+xml", "json", FHIR),
     ("application/fhir+xml", "application/fhir json", FHIR),
     ("application/fhir+xml", "application/fhir+json;fhirVersion=4.0", FHIR),
@@ -34,7 +51,9 @@ ACCEPTED = [
 ]
 
 REFUSED = [
-    ("application/fhir+xml", None),
+    ("application/fhir+xml;q=0", None),
+    ("application/fhir+xml; fhirVersion=3.0", None),
+    ("application/xhtml+xml", None),
     ("text/html", None),
     ("text/turtle", None),
     ("application/fhir+json;q=0", None),
@@ -42,8 +61,9 @@ REFUSED = [
     ("*/*;q=0", None),
     ("application/fhir+json;q=2", None),
     ("json", None),
-    (FHIR, "xml"),
-    (FHIR, "application/fhir+xml"),
+    (FHIR, "html/xml"),
+    (FHIR, "text/turtle"),
+    (FHIR, "application/fhir+xml;fhirVersion=5.0"),
     (FHIR, "ttl"),
     (FHIR, ""),
     (FHIR, "application/fhir+json;fhirVersion=5.0"),
@@ -61,11 +81,36 @@ def test_other_types_are_not_acceptable(accept: str, format: str | None) -> None
         negotiate(accept, format)
 
 
-@pytest.mark.parametrize(
-    "content_type", [FHIR, PLAIN, TEXT, "application/fhir+json; charset=UTF-8", 'application/json;charset="utf-8"']
-)
-def test_fhirs_json_is_taken(content_type: str) -> None:
-    check_content_type(content_type)
+@pytest.mark.parametrize("accept", [None, "*/*", "application/*", "application/fhir+json, application/fhir+xml"])
+def test_who_sent_xml_and_leaves_the_choice_gets_xml(accept: str | None) -> None:
+    assert negotiate(accept, None, sent_xml=True) == b"application/fhir+xml; charset=utf-8"
+    assert negotiate(accept, "json", sent_xml=True) == b"application/fhir+json; charset=utf-8"
+    assert negotiate(FHIR, None, sent_xml=True) == b"application/fhir+json; charset=utf-8"
+
+
+def test_what_is_xml_is_known_by_its_type() -> None:
+    assert [is_xml(negotiate(each, None)) for each in (FHIR, PLAIN, TEXT, XML, PLAIN_XML, TEXT_XML)] == [False] * 3 + [
+        True
+    ] * 3
+
+
+SENT = [
+    (FHIR, "json"),
+    (PLAIN, "json"),
+    (TEXT, "json"),
+    ("application/fhir+json; charset=UTF-8", "json"),
+    ('application/json;charset="utf-8"', "json"),
+    (XML, "xml"),
+    (PLAIN_XML, "xml"),
+    (TEXT_XML, "xml"),
+    ("Text/XML; charset=UTF-8", "xml"),
+    ("application/fhir+xml;fhirVersion=4.0", "xml"),
+]
+
+
+@pytest.mark.parametrize(("content_type", "format"), SENT)
+def test_fhirs_json_and_xml_are_taken(content_type: str, format: str) -> None:
+    assert sent_format(content_type) == format
 
 
 @pytest.mark.parametrize(
@@ -73,7 +118,10 @@ def test_fhirs_json_is_taken(content_type: str) -> None:
     [
         None,
         "",
-        "application/fhir+xml",
+        "application/xhtml+xml",
+        "text/xml; charset=utf-16",
+        "application/fhir+xml; fhirVersion=3.0",
+        "text/turtle",
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/json-patch+json",
@@ -83,7 +131,7 @@ def test_fhirs_json_is_taken(content_type: str) -> None:
 )
 def test_other_content_is_not(content_type: str | None) -> None:
     with pytest.raises(UnsupportedMediaType):
-        check_content_type(content_type)
+        sent_format(content_type)
 
 
 @pytest.mark.parametrize(
