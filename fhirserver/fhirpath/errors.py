@@ -14,3 +14,7 @@ class FhirPathError(ValueError):
         self.message = message
         self.position = position
         self.expression = expression
+
+
+class Misuse(Exception):
+    """What a function or an operator cannot do with its operands; where it stands is added by who called it."""

@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fhirserver.fhirpath.compiler import Compiler, Direct, Emit
-from fhirserver.fhirpath.elements import Static, TypeSystem
+from fhirserver.fhirpath.compiling.check import Check
+from fhirserver.fhirpath.compiling.compiler import Compiler
+from fhirserver.fhirpath.compiling.elements import Static, TypeSystem
+from fhirserver.fhirpath.compiling.then import SEARCH, Direct, Emit, Reading
+from fhirserver.fhirpath.environment import Environment
 from fhirserver.fhirpath.errors import FhirPathError
-from fhirserver.fhirpath.parser import parse
-from fhirserver.fhirpath.runtime import Environment, Node, Step
-from fhirserver.fhirpath.support import Support
+from fhirserver.fhirpath.language.parser import parse
+from fhirserver.fhirpath.runtime import Step
+from fhirserver.fhirpath.values.nodes import Node
 
 if TYPE_CHECKING:
     from fhirserver.definitions import Definitions
@@ -113,15 +116,19 @@ class Program:
     direct: tuple[Direct, ...] = ()
 
 
-def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:
+def program(types: TypeSystem, expression: str, focus: Static, reading: Reading) -> Program:
+    """The expression compiled for a focus of that type. Raises FhirPathError."""
     tree = parse(expression)
-    named = types.named(type_name)
-    if named is None:
-        raise FhirPathError(f"'{type_name}' is not a type.", 0, expression)
-    focus = Static(named.name, is_focus=True)
-    Support(expression, types.type_names, types.definitions.structures).check(tree)
-    compiler = Compiler(types, expression, focus)
-    step = compiler.into(tree, focus, Emit(compiler))
+    Check(expression, types).check(tree)
+    compiler = Compiler(types, expression, focus, reading)
+    step = compiler.into(tree, focus, Emit(compiler, is_final=True))
     if step is None or compiler.always:
         return Program(step, None)
     return Program(step, frozenset(compiler.keys), tuple(compiler.direct.get(step, ())))
+
+
+def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:
+    named = types.named(type_name)
+    if named is None:
+        raise FhirPathError(f"'{type_name}' is not a type.", 0, expression)
+    return program(types, expression, Static(named.name, is_focus=True), SEARCH)

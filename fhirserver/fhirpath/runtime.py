@@ -9,18 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Node = tuple[str, Any]
-"""A value with the name of its FHIR type; that of a nested element is `BackboneElement:` or `Element:` and its path."""
-
-
-class Environment:
-    """What an expression can see apart from its focus: `%resource`."""
-
-    __slots__ = ("resource",)
-
-    def __init__(self, resource: Any) -> None:
-        self.resource = resource
-
+from fhirserver.fhirpath import tables
+from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.tables import Tables
+from fhirserver.fhirpath.values.nodes import Node, Primitive, plain
 
 Step = Callable[[Any, Environment, list[Node]], None]
 Truth = Callable[[Any, Environment], bool | None]
@@ -162,3 +154,148 @@ def extended(collection: Collection) -> Step:
         out += collection(value, environment)
 
     return step
+
+
+# Elements with what stands beside them: ids and extensions of primitives
+
+
+def one_primitive(key: str, then: Step) -> Step:
+    """A primitive that occurs at most once."""
+    beside = "_" + key
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        child = value.get(key)
+        if beside in value:
+            then(Primitive(child, value[beside]), environment, out)
+        elif child is not None:
+            then(child, environment, out)
+
+    return step
+
+
+def many_primitives(key: str, then: Step) -> Step:
+    """A primitive that repeats."""
+    beside = "_" + key
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        if beside in value:
+            for _, child in tables.primitives("", value.get(key), value[beside]):
+                then(child, environment, out)
+            return
+        for child in value.get(key, ()):
+            if child is not None:
+                then(child, environment, out)
+
+    return step
+
+
+def in_turn(steps: Sequence[Step]) -> Step:
+    """Several steps from one value."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        for then in steps:
+            then(value, environment, out)
+
+    return step
+
+
+def beside(then: Step) -> Step:
+    """From a primitive to the element that holds its id and extensions."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        if value.__class__ is Primitive:
+            then(value.element, environment, out)
+
+    return step
+
+
+# Nodes: where only values tell types
+
+
+def emit_node(value: Any, environment: Environment, out: list[Node]) -> None:
+    """The last step: the node is a result."""
+    out.append(value)
+
+
+def emit_value(names: Mapping[str, str]) -> Step:
+    """The last step where primitives are results without what stands beside them."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        type, item = value
+        item = plain(item)
+        if item is not None:
+            out.append((names.get(type, type), item))
+
+    return step
+
+
+def as_node(type: str, then: Step) -> Step:
+    """From a bare value to its node."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        then((type, value), environment, out)
+
+    return step
+
+
+def resource_node(then: Step) -> Step:
+    """From a resource to its node."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        then((tables.resource_type(value), value), environment, out)
+
+    return step
+
+
+def member(known: Tables, name: str, then: Step) -> Step:
+    """The children of a node that have this name."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        found: list[Node] = []
+        tables.member(known, value, name, found)
+        for node in found:
+            then(node, environment, out)
+
+    return step
+
+
+def of_types(test: Mapping[str, bool], then: Step) -> Step:
+    """The nodes of certain types."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        if test[value[0]]:
+            then(value, environment, out)
+
+    return step
+
+
+def counted(then: Step) -> Step:
+    """Counts the value as a step of the evaluation."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        environment.steps -= 1
+        if environment.steps < 0:
+            environment.spend(0)
+        then(value, environment, out)
+
+    return step
+
+
+def each_value(step: Step, collection: Collection) -> Step:
+    """Hands on the nodes of a collection that are all of one type, as bare values."""
+
+    def steps(value: Any, environment: Environment, out: list[Node]) -> None:
+        for _, item in collection(value, environment):
+            step(item, environment, out)
+
+    return steps
+
+
+def each_node(step: Step, collection: Collection) -> Step:
+    """Hands on the nodes of a collection."""
+
+    def steps(value: Any, environment: Environment, out: list[Node]) -> None:
+        for node in collection(value, environment):
+            step(node, environment, out)
+
+    return steps

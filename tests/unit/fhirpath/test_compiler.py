@@ -169,7 +169,7 @@ SELECTIONS: dict[str, tuple[dict[str, Any], list[tuple[str, list[Node]]]]] = {
             ("telecom.where(system)", telecoms(0, 1, 3)),
             ("telecom.where($this.system = 'email').value", [("string", "2")]),
             ("telecom.where(true)[0]", telecoms(0)),
-            ("telecom.where({})", None),
+            ("telecom.where({})", []),
             ("telecom.exists(system = 'fax')", [("boolean", False)]),
             ("telecom.exists(system = 'email')", [("boolean", True)]),
             ("telecom.empty()", [("boolean", False)]),
@@ -255,7 +255,6 @@ SELECTIONS: dict[str, tuple[dict[str, Any], list[tuple[str, list[Node]]]]] = {
             ("entry.resource.where(birthDate = @1980-05).id", [("id", "p")]),
             ("entry.resource.where(birthDate = deathDate).id", []),
             ("entry.resource.where(resolve() is Patient).id", []),
-            ("entry.resource.name.where(trace('x'))", None),
         ],
     ),
     "subtypes": (
@@ -298,7 +297,7 @@ def test_an_expression_selects_typed_nodes(resource: dict[str, Any], expression:
 
 
 @pytest.mark.parametrize(("resource", "expression"), REFUSED)
-def test_what_is_not_supported_is_refused_when_compiled(resource: dict[str, Any], expression: str) -> None:
+def test_what_cannot_be_is_refused_when_compiled(resource: dict[str, Any], expression: str) -> None:
     with pytest.raises(FhirPathError):
         compile_path(load(), expression, resource["resourceType"])
 
@@ -315,14 +314,8 @@ def test_what_is_not_supported_is_refused_when_compiled(resource: dict[str, Any]
         ("Patient.deceased.ofType('date')", 24, "A type is expected"),
         ("Patient.name.where()", 13, "does not take 0 arguments"),
         ("Patient.name.first(1)", 13, "does not take 1 arguments"),
-        ("Patient.name.trace('x')", 13, "The function trace() is not supported"),
-        ("Patient.name.count() > 1", 21, "The operator '>' is not supported"),
-        ("Patient.name[-1]", 12, "Indexer"),
-        ("%context", 0, "External"),
-        ("4 'mg'", 0, "QuantityLiteral"),
-        ("-1", 0, "Polarity"),
-        ("{}", 0, "Empty"),
-        ("$index", 0, "Variable"),
+        ("Patient.name.frist()", 13, "There is no function frist()"),
+        ("Patient.name.where(x() = 1)", 19, "There is no function x()"),
     ],
 )
 def test_a_refusal_says_what_and_where(expression: str, position: int, message: str) -> None:

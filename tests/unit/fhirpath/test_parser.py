@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fhirserver.definitions import load
 from fhirserver.fhirpath import FhirPathError, compile_path, parse
-from fhirserver.fhirpath.lexer import MAX_LENGTH
-from fhirserver.fhirpath.parser import MAX_DEPTH
-from fhirserver.fhirpath.syntax import Syntax
+from fhirserver.fhirpath.language.lexer import MAX_LENGTH
+from fhirserver.fhirpath.language.parser import MAX_DEPTH
+from fhirserver.fhirpath.language.syntax import Syntax
 
 
 def shape(tree: Any) -> Any:

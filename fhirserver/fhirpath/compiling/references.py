@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhirserver.fhirpath.runtime import Environment, Truth
+from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.runtime import Truth
+from fhirserver.fhirpath.values.nodes import plain
 from fhirserver.model.reference import Reference
 
 
@@ -16,9 +18,9 @@ def target_type(value: Any, environment: Environment) -> str | None:
 
     The literal reference says it, if it has a type in it; else what the Reference states as its `type`.
     """
-    text = value.get("reference") if isinstance(value, dict) else value
+    text = plain(value.get("reference") if isinstance(value, dict) else value)
     if isinstance(text, str):
-        found = _contained(text[1:], environment.resource) if text.startswith("#") else Reference.parse(text).type
+        found = _contained(text[1:], environment.container) if text.startswith("#") else Reference.parse(text).type
         if found is not None:
             return found
     stated = value.get("type") if isinstance(value, dict) else None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from fhirserver.fhirpath.errors import FhirPathError
-from fhirserver.fhirpath.lexer import Kind, Token, tokens
-from fhirserver.fhirpath.syntax import (
+from fhirserver.fhirpath.language.lexer import Kind, Token, tokens
+from fhirserver.fhirpath.language.syntax import (
     Call,
     Empty,
     Expression,

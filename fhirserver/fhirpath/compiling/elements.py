@@ -5,16 +5,18 @@ https://hl7.org/fhir/R4/fhirpath.html#types
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from fhirserver.definitions.structures import Element
+from fhirserver.fhirpath.language.syntax import TypeName
+from fhirserver.fhirpath.tables import Row, Tables
 
 if TYPE_CHECKING:
     from fhirserver.definitions import Definitions
 
-SYSTEM_TYPES = {
+SYSTEM_TYPES: Mapping[str, str] = {
     "Boolean": "boolean",
     "String": "string",
     "Integer": "integer",
@@ -22,8 +24,10 @@ SYSTEM_TYPES = {
     "Date": "date",
     "DateTime": "dateTime",
     "Time": "time",
+    "Quantity": "Quantity",
 }
 """FHIRPath's own types and the FHIR types of the same values. R4 writes `value.as(DateTime)`."""
+FHIR_NAMES: Mapping[str, str] = {f"System.{system}": fhir for system, fhir in SYSTEM_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,20 @@ class Static:
         """The name of the type without the place of a nested element."""
         return self.name.partition(":")[0]
 
+    @property
+    def is_any(self) -> bool:
+        """Whether only the value tells the type; then the value comes with it, as a node."""
+        return not self.name
+
     def inner(self) -> Static:
         """The same type, of a value that is no longer the focus."""
         return replace(self, is_focus=False)
+
+
+ANY = Static("")
+"""What only values tell. A step for it takes nodes, every other step the bare value."""
+NOTHING = Static("()")
+"""The focus where there is none."""
 
 
 class Alternative(NamedTuple):
@@ -69,6 +84,8 @@ class TypeSystem:
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self.concrete_types = frozenset(definitions.concrete_types)
+        self.tables = Tables(self)
+        self._tests: dict[tuple[str, ...], TypeTest] = {}
 
     def named(self, name: str) -> Static | None:
         """The type of this name: a structure, or the dotted path (or node name) of a nested element."""
@@ -110,10 +127,34 @@ class TypeSystem:
             return frozenset({ancestor})
         return frozenset(name for name in self.concrete_types if self.is_a(Static(name), ancestor))
 
-    @cached_property
-    def type_names(self) -> dict[str, str]:
-        """What a type specifier can name."""
-        return {**SYSTEM_TYPES, **{name: name for name in self.definitions.structures}}
+    def test(self, specifier: TypeName, *, is_loose: bool) -> TypeTest | None:
+        """What `is` asks of a type; None if the specifier names none.
+
+        A name without namespace is FHIR's or, of FHIRPath's own values, FHIRPath's. In a loose reading FHIRPath's names
+        stand for FHIR's primitives as well, as R4's expressions use them.
+        """
+        namespace, name = specifier.namespace, specifier.name
+        names = []
+        if namespace in (None, "FHIR") and name in self.definitions.structures:
+            names.append(name)
+        if namespace in (None, "System") and (name in SYSTEM_TYPES or name == "Any"):
+            names.append(f"System.{name}")
+            if is_loose and name in SYSTEM_TYPES:
+                names.append(SYSTEM_TYPES[name])
+        if not names:
+            return None
+        key = tuple(names)
+        return self._tests.setdefault(key, TypeTest(self, key))
+
+    def rows(self, type: str) -> Iterator[Row]:
+        """All that a value of the type can hold in JSON."""
+        static = Static(type)
+        path = "Element" if self.is_primitive(static) else static.path
+        for element in self.definitions.children(path):
+            child = self._child(element)
+            for key, of in child.alternatives:
+                primitive = self.is_primitive(of) and path != "Element"
+                yield Row(key, element.stem, of.name, child.is_list, primitive, self.is_any_resource(of))
 
     def child(self, type: Static, name: str) -> Child | None:
         """The element `name` of the type; None if it has no such element."""
@@ -135,3 +176,23 @@ class TypeSystem:
 
     def _type(self, element: Element, code: str) -> Static:
         return Static(f"{code}:{element.path}" if code in ("BackboneElement", "Element") else code)
+
+
+class TypeTest(dict[str, bool]):
+    """Whether a type is one of these or derived from one; remembered for each type that was asked."""
+
+    def __init__(self, types: TypeSystem, ancestors: tuple[str, ...]) -> None:
+        super().__init__()
+        self.types = types
+        self.ancestors = ancestors
+
+    def __missing__(self, type: str) -> bool:
+        found = self[type] = any(
+            self.types.is_a(Static(type), ancestor) or (ancestor == "System.Any" and type.startswith("System."))
+            for ancestor in self.ancestors
+        )
+        return found
+
+    def resource_types(self) -> frozenset[str]:
+        """The concrete resource types among them."""
+        return frozenset().union(*(self.types.resource_types(ancestor) for ancestor in self.ancestors))

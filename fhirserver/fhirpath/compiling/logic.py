@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fhirserver.fhirpath.runtime import Environment, Truth
+from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.runtime import Truth
 
 
 def both(left: Truth, right: Truth) -> Truth:

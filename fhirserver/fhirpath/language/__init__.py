@@ -1,0 +1,1 @@
+"""The language: text to tokens to a tree. It knows nothing of types, functions or values."""
