@@ -16,7 +16,7 @@ import secrets
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -85,7 +85,7 @@ class Embedded:
             finally:
                 self._leave()
 
-    async def keep(self) -> None:
+    async def keep(self, *, restarted: Callable[[], object] = lambda: None) -> None:
         """Start mongod again, on the same port, whenever it dies; until cancelled, or until it does not come up."""
         failures = 0
         while True:
@@ -96,6 +96,7 @@ class Embedded:
                 async with self._turn():
                     await self._ensure_running(moving=False)
                 failures = 0
+                restarted()
             except EmbeddedError:
                 failures += 1
                 if failures == RESTARTS_IN_A_ROW:
@@ -111,7 +112,10 @@ class Embedded:
             pid = int((self.data / "db" / "mongod.lock").read_text())
         except (OSError, ValueError):
             return None
-        return pid if f"--dbpath {self.data / 'db'} " in _command_line(pid) else None
+        return pid if self._is_ours(pid) else None
+
+    def _is_ours(self, pid: int) -> bool:
+        return f"--dbpath {self.data / 'db'} " in _command_line(pid)
 
     async def _ensure_running(self, *, moving: bool = True) -> None:
         try:
@@ -197,7 +201,8 @@ class Embedded:
             os.kill(pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(START_SECONDS):
-                while self.pid() is not None:  # noqa: ASYNC110 - it may not be our child: there is no event
+                # mongod empties its lock file before it ends: only the process itself tells that it is gone.
+                while self.pid() is not None or self._is_ours(pid):  # noqa: ASYNC110 - it may not be our child
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise self._trouble("mongod does not stop") from error
