@@ -47,14 +47,13 @@ class Layout:
         self._background: set[asyncio.Task[None]] = set()
         self.building: set[tuple[str, str]] = set()
 
-    async def start(self) -> None:
-        """Make what every installation needs."""
+    async def start(self, types: Iterable[str]) -> None:
+        """Make the collections of these types, and see to those that are there."""
         with translated():
             present = set(await self._mongo.database.list_collection_names())
             await self._create(FEED, _FEED_INDEXES)
             await self._create(LAYOUT_ROWS, [])
-        wanted = dict.fromkeys((*indexes.THE_EIGHT, *indexes.DIRECTORY))
-        for resource_type in wanted:
+        for resource_type in types:
             if resource_type not in present:
                 await self.ensure(resource_type)
         # Those with data may need a new index built: the server serves meanwhile, and says that it is not ready.

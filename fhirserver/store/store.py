@@ -18,12 +18,15 @@ from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, req
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
+from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.versions import Versions
 
 KEYS = "keys"
+FIRST_TYPES = (*THE_EIGHT, *DIRECTORY)
+"""What a clinic surely needs."""
 
 
 def _now() -> datetime:
@@ -67,22 +70,25 @@ class Store:
         native_copy: bool = True,
         query_ms: int = QUERY_MS,
         any_layout: bool = False,
+        types: Iterable[str] = FIRST_TYPES,
     ) -> Self:
-        """The started store of this database. Raises LayoutError, save where `any_layout` (to reindex), or Unavailable."""
+        """The started store of this database, with collections for these types; others are made before their first write.
+
+        Raises LayoutError, save where `any_layout` (to reindex), or Unavailable."""
         mongo = Mongo(url, database, query_ms=query_ms)
         store = cls(mongo, derive, clock=clock, seal=seal, native_copy=native_copy)
         try:
-            await store.start(any_layout=any_layout)
+            await store.start(any_layout=any_layout, types=types)
         except BaseException:
             await mongo.close()
             raise
         return store
 
-    async def start(self, *, any_layout: bool = False) -> None:
+    async def start(self, *, any_layout: bool = False, types: Iterable[str] = FIRST_TYPES) -> None:
         """Check the layout, make the first collections, and share the key of the cursors."""
         if not any_layout:
             await self._layout.check()
-        await self._layout.start()
+        await self._layout.start(types)
         keys = self.documents(KEYS)
         if (row := await keys.get("cursor")) is None:
             await self._layout.ensure_rows(KEYS)

@@ -76,7 +76,8 @@ async def open_store(mongo_url: str, database_name: str) -> AsyncIterator[Callab
     opened: list[Store] = []
 
     async def opening(**options: Any) -> Store:
-        store = await Store.open(mongo_url, database_name, options.pop("derive", derive), **options)
+        options = {"types": ("Observation",), "derive": derive, **options}
+        store = await Store.open(mongo_url, database_name, **options)
         opened.append(store)
         return store
 

@@ -1,0 +1,238 @@
+"""A transaction of its own: all or nothing, whatever fails in between, and in turns where a lock is shared.
+
+https://www.mongodb.com/docs/manual/core/transactions/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import AutoReconnect
+
+from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, Unavailable
+from fhirserver.search.expression import In
+from fhirserver.search.permit import Permit
+from fhirserver.store import Refused, Store, Tx
+from fhirserver.store.client import Mongo
+from tests.integration.store.conftest import SYSTEM, Writing
+
+TYPES = ("Observation", "Patient")
+
+
+def three(writing: Writing, mark: str) -> list[Any]:
+    """Two creates and an update of a resource that is there."""
+    return [
+        writing.write("POST", f"{mark}-a", subject=[]),
+        writing.write("POST", f"{mark}-b", "Patient"),
+        writing.write("PUT", "there", rank=1),
+    ]
+
+
+async def state(store: Store, mark: str) -> tuple[bool, bool, int]:
+    """Whether each of the three is there."""
+    first = await store.read("Observation", f"{mark}-a", SYSTEM)
+    second = await store.read("Patient", f"{mark}-b", SYSTEM)
+    third = await store.read("Observation", "there", SYSTEM)
+    assert third is not None
+    return first is not None, second is not None, third.version
+
+
+async def test_all_writes_are_there_and_each_has_its_feed_and_request_row(
+    store: Store, writing: Writing, mongo: Mongo
+) -> None:
+    await writing.put("there")
+    done = await store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES)
+    assert [each.version.version for each in done if each] == [1, 1, 2]
+    assert await state(store, "x") == (True, True, 2)
+    for collection in ("feed", "requests"):
+        assert await mongo.count(collection, {}) == 4
+
+
+async def test_one_refused_write_refuses_them_all_and_says_which(store: Store, writing: Writing) -> None:
+    await writing.put("there")
+    writes = three(writing, "x")
+    writes[2] = writing.write("PUT", "there", options={"if_match": ("7",)})
+    with pytest.raises(Refused) as refused:
+        await store.transact(lambda tx: tx.write(writes), types=TYPES)
+    assert refused.value.index == 2
+    assert isinstance(refused.value.error, PreconditionFailed)
+    assert await state(store, "x") == (False, False, 1)
+
+
+async def test_what_the_body_raises_takes_everything_back(store: Store, writing: Writing) -> None:
+    await writing.put("there")
+
+    async def body(tx: Tx) -> None:
+        await tx.write(three(writing, "x"))
+        raise BadRequest
+
+    with pytest.raises(BadRequest):
+        await store.transact(body, types=TYPES)
+    assert await state(store, "x") == (False, False, 1)
+
+
+async def test_the_body_sees_its_own_writes_and_nobody_else_does_before_the_commit(
+    store: Store, writing: Writing
+) -> None:
+    await writing.put("there")
+
+    async def body(tx: Tx) -> tuple[bool, bool, int, int, int]:
+        await tx.write(three(writing, "x"))
+        inside = await tx.read("Observation", "x-a", SYSTEM)
+        outside = await store.read("Observation", "x-a", SYSTEM)
+        versions, total = await tx.history("Observation", "there", SYSTEM, count=5)
+        first = await tx.vread("Observation", "there", 1, SYSTEM)
+        rows = await tx.facts("Observation", ["x-a", "there"], SYSTEM)
+        assert first is not None
+        return inside is not None, outside is not None, len(versions), total, len(rows)
+
+    assert await store.transact(body, types=TYPES) == (True, False, 2, 2, 2)
+
+
+async def test_reads_in_a_transaction_are_under_the_permit(store: Store, writing: Writing) -> None:
+    await writing.put("there", subject=["Patient/p"])
+    hers = Permit(("hers",), lambda _: In("security.owners", frozenset(("p",))), lambda _: In("_id", frozenset()))
+    others = Permit(("others",), lambda _: In("security.owners", frozenset(("q",))), lambda _: In("_id", frozenset()))
+
+    async def body(tx: Tx) -> list[bool]:
+        return [
+            await tx.read("Observation", "there", permit) is not None for permit in (hers, others, Permit.nothing())
+        ]
+
+    assert await store.transact(body, types=TYPES) == [True, False, False]
+
+
+async def test_a_server_made_id_that_is_taken_is_a_conflict(store: Store, writing: Writing) -> None:
+    await writing.put("there")
+    with pytest.raises(Refused) as refused:
+        await store.transact(lambda tx: tx.write([writing.write("POST", "there")]), types=TYPES)
+    assert isinstance(refused.value.error, Conflict)
+
+
+async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any]) -> None:
+    """data.md 3: the lock makes parallel writers of one criterion take turns, from several servers too."""
+    stores = [await open_store(), await open_store()]
+    writings = [Writing(store) for store in stores]
+
+    async def once(number: int) -> None:
+        store, writing = stores[number % 2], writings[number % 2]
+
+        async def body(tx: Tx) -> None:
+            found = await tx.facts("Observation", In("index.code", frozenset(("=c",))), SYSTEM)
+            if not found:
+                await tx.write([writing.write("POST", f"made-{number}", codes=["=c"])])
+
+        await store.transact(body, types=("Observation",), keys=("lock",))
+
+    await asyncio.gather(*(once(number) for number in range(40)))
+    found = await stores[0].facts("Observation", In("index.code", frozenset(("=c",))), SYSTEM)
+    assert len(found) == 1
+
+
+class Failures:
+    """Lets the nth command of a transaction fail, before it is sent or after it was done."""
+
+    def __init__(self, at: int, after: bool) -> None:
+        self.at, self.after, self.seen, self.failed = at, after, 0, 0
+
+    @contextmanager
+    def around(self, *labels: str) -> Iterator[None]:
+        """Around one command."""
+        self.seen += 1
+        is_mine = self.seen == self.at
+        error = AutoReconnect("injected")
+        for label in labels:
+            error._add_error_label(label)
+        if is_mine and not self.after:
+            self.failed += 1
+            raise error
+        yield
+        if is_mine:
+            self.failed += 1
+            raise error
+
+
+def inject(monkeypatch: pytest.MonkeyPatch, failures: Failures) -> None:
+    """Put the failures between the store and MongoDB, for whatever runs in a session."""
+    command, find, commit = Mongo.command, Mongo.find_plainly, AsyncClientSession.commit_transaction
+
+    async def failing_command(self: Mongo, each: Any, session: Any = None) -> Any:
+        if session is None:
+            return await command(self, each)
+        with failures.around("TransientTransactionError"):
+            return await command(self, each, session)
+
+    async def failing_find(self: Mongo, collection: str, query: Any, session: Any = None) -> Any:
+        if session is None:
+            return await find(self, collection, query)
+        with failures.around("TransientTransactionError"):
+            return await find(self, collection, query, session)
+
+    async def failing_commit(self: AsyncClientSession) -> None:
+        with failures.around("UnknownTransactionCommitResult"):
+            await commit(self)
+
+    monkeypatch.setattr(Mongo, "command", failing_command)
+    monkeypatch.setattr(Mongo, "find_plainly", failing_find)
+    monkeypatch.setattr(AsyncClientSession, "commit_transaction", failing_commit)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_failure_between_any_two_commands_is_all_once(
+    store: Store, writing: Writing, mongo: Mongo, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Whichever command's answer is lost, the transaction is run again, or asked for again, and happens once."""
+    await writing.put("there")
+    at, version = 1, 1
+    while True:
+        failures = Failures(at, after)
+        with monkeypatch.context() as patch:
+            inject(patch, failures)
+            done = await store.transact(lambda tx: tx.write(three(writing, f"x{at}")), types=TYPES, keys=("lock",))
+        version += 1
+        assert len(done) == 3
+        assert await state(store, f"x{at}") == (True, True, version)
+        if not failures.failed:
+            break
+        at += 1
+    assert at > 8, "the lock, the guard, the writes of each collection, and the commit"
+    assert await mongo.count("feed", {}) == 1 + 3 * at
+    assert await mongo.count("requests", {}) == 1 + 3 * at
+
+
+async def test_a_transaction_that_never_gets_through_is_unavailable_and_leaves_nothing(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.put("there")
+    monkeypatch.setattr("fhirserver.store.transaction.COMMIT_BOUND", timedelta(seconds=0.3))
+
+    async def failing(self: Mongo, each: Any, session: Any = None) -> Any:
+        raise AutoReconnect("injected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mongo, "command", failing)
+        with pytest.raises(Unavailable):
+            await store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES)
+    assert await state(store, "x") == (False, False, 1)
+
+
+async def test_nothing_that_was_started_in_a_failed_attempt_runs_later(store: Store, writing: Writing) -> None:
+    """A read that the body forgot about must not fall into the next transaction of the session."""
+    await writing.put("there")
+    left: list[asyncio.Task[Any]] = []
+
+    async def body(tx: Tx) -> None:
+        left.append(asyncio.create_task(tx.read("Observation", "there", SYSTEM)))
+        left.append(asyncio.create_task(tx.lock(["later"])))
+        raise BadRequest
+
+    with pytest.raises(BadRequest):
+        await store.transact(body, types=TYPES)
+    results = await asyncio.gather(*left, return_exceptions=True)
+    assert any(isinstance(each, Unavailable) for each in results)
