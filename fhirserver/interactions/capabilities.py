@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhirserver.definitions import Definitions
+from fhirserver.interactions.patch import PATCH_TYPE
 from fhirserver.model.resource import Resource
 from fhirserver.search.registry import Searchable, registry
 
@@ -47,6 +48,7 @@ def capabilities(definitions: Definitions, interactions: Sequence[str], instance
         "implementation": {"description": "fhirserver", "url": instance.base_url},
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json", "xml", "application/fhir+xml"],
+        "patchFormat": [PATCH_TYPE],
         "rest": [
             {
                 "mode": "server",

@@ -10,10 +10,10 @@ from fhirserver.model.outcome import Gone, NotFound
 from fhirserver.model.resource import Version
 
 
-async def read(context: Context, resource_type: str, id: str) -> Version:
+async def read(context: Context, resource_type: str, id: str, *, interaction: str = "read") -> Version:
     """The current version, or NotFound (absent and hidden alike), or Gone where a visible resource was deleted."""
     services = context.services
-    permit = await services.gate.decide(context.principal, "read", resource_type, ids=(id,))
+    permit = await services.gate.decide(context.principal, interaction, resource_type, ids=(id,))
     version = await services.store.read(resource_type, id, permit)
     if version is None:
         raise NotFound

@@ -150,6 +150,10 @@ class UnsupportedMediaType(FhirError):
 
     status, code, text = 415, "not-supported", "The media type is not supported."
 
+    def __init__(self, diagnostics: str | None = None, *, accept_patch: str = "") -> None:
+        super().__init__(diagnostics)
+        self.accept_patch = accept_patch
+
 
 class Misdirected(FhirError):
     """The Host is not one that this server answers for."""

@@ -13,6 +13,7 @@ from fhirserver.model.outcome import (
     MethodNotAllowed,
     Unauthenticated,
     Unavailable,
+    UnsupportedMediaType,
 )
 from fhirserver.rest.responses import Answer, Header, outcome
 
@@ -41,4 +42,6 @@ def _headers(error: FhirError, allow: Iterable[str]) -> list[Header]:
             return [(b"allow", ", ".join(error.allow or tuple(allow)).encode())]
         case Unavailable():
             return [(b"retry-after", b"%d" % error.retry_after)]
+        case UnsupportedMediaType() if error.accept_patch:
+            return [(b"accept-patch", error.accept_patch.encode())]
     return []

@@ -15,6 +15,7 @@ from time import perf_counter
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context, Services
+from fhirserver.interactions.patch import PATCH_TYPE
 from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
 from fhirserver.rest.address import Address, Addresses, Hosts, Kind, members
 from fhirserver.rest.authenticate import Authenticate
@@ -134,7 +135,9 @@ class Facade:
             content_type = answer_type(headers, form_of(parse_query(query), "_format"))
             return Answer(200, await self._door.capability_statement(), content_type, is_lasting=True)
         if method == OPTIONS:
-            return Answer(204, headers=[(b"allow", ", ".join(allowed(address.kind)).encode())])
+            methods = allowed(address.kind)
+            patches = [(b"accept-patch", PATCH_TYPE.encode())] if "PATCH" in methods else []
+            return Answer(204, headers=[(b"allow", ", ".join(methods).encode()), *patches])
         raise MethodNotAllowed(allow=allowed(address.kind))
 
     async def _shape(self, answer: Answer, exchange: _Exchange) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import instances, types
+from fhirserver.rest import instances, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -39,6 +39,7 @@ ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.INSTANCE: {
         "GET": Route("read", instances.read),
         "PUT": Route("update", instances.update),
+        "PATCH": Route("patch", patch.patch),
         "DELETE": Route("delete", instances.delete),
     },
     Kind.HISTORY: {"GET": Route("history-instance", instances.history)},

@@ -1,0 +1,124 @@
+"""The patch interaction: an update that says only what changes.
+
+A patch is applied to the version that was read, and stored only if that is still the current one; otherwise it is applied anew.
+The resulting state passes the same door as the body of an update: validation, the rules on what is written, the permit.
+
+https://hl7.org/fhir/R4/http.html#patch
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from fhirserver.access.principal import allows
+from fhirserver.interactions.candidate import admit, identified, resource_of
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.read import read
+from fhirserver.model.json import dump, parse
+from fhirserver.model.json_patch import JsonPatch
+from fhirserver.model.outcome import (
+    BadRequest,
+    Forbidden,
+    MethodNotAllowed,
+    PreconditionFailed,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from fhirserver.model.resource import Resource, Version
+from fhirserver.store import Write, Written
+
+PATCH_TYPE: Final = "application/json-patch+json"
+"""The one form of patches that is understood."""
+TRYING: Final = timedelta(seconds=5)
+"""How long a patch without `If-Match` is applied anew where others write the same resource."""
+
+_WRONG_VERSION: Final = "The resource's current version is not one that If-Match names."
+_EXISTS: Final = "The resource exists already, and If-None-Match forbids to replace it."
+
+
+def read_patch(content_type: str | None, body: bytes) -> JsonPatch:
+    """The patch that was sent, as a request's body or as a Binary in a Bundle. Raises UnsupportedMediaType or BadRequest."""
+    type, _, parameters = (content_type or "").partition(";")
+    if type.strip().lower() != PATCH_TYPE or not _is_utf_8(parameters):
+        raise UnsupportedMediaType(f"Patches are accepted as {PATCH_TYPE}.", accept_patch=PATCH_TYPE)
+    if not body:
+        raise BadRequest("The body is empty; a JSON Patch is needed.", code="structure")
+    return JsonPatch.read(parse(body))
+
+
+def patched(version: Version, patch: JsonPatch) -> Resource:
+    """The state that the patch makes of a version, without what is the server's own, within the bounds of any resource.
+
+    Raises Unprocessable where the patch does not fit, BadRequest where it changes what a resource is.
+    """
+    text = version.json or b"null"
+    result = patch.apply(parse(text, limit=len(text)), root=version.resource_type)
+    try:
+        result = parse(dump(result))
+    except RecursionError:
+        raise BadRequest("The patched resource is nested too deeply.", code="structure") from None
+    resource = resource_of(result, version.resource_type)
+    if resource.get("id") != version.id:
+        raise BadRequest("A patch cannot change the id.", expression=f"{version.resource_type}.id")
+    return identified(resource, version.id)
+
+
+async def patch(
+    context: Context,
+    resource_type: str,
+    id: str,
+    changes: JsonPatch,
+    *,
+    if_match: tuple[str, ...] | None = None,
+    if_none_match_any: bool = False,
+) -> Written:
+    """Store the patched resource as the next version. What is absent, hidden or deleted is as for a read."""
+    check_scope(context, resource_type)
+    until = context.services.clock() + TRYING
+    while True:
+        version = await read(context, resource_type, id, interaction="patch")
+        if if_match is not None and version.version_id not in if_match and "*" not in if_match:
+            raise PreconditionFailed(_WRONG_VERSION)
+        if if_none_match_any:
+            raise PreconditionFailed(_EXISTS)
+        written = await _replace(context, version, patched(version, changes))
+        if written is not None:
+            return written
+        _check_time(context, until)
+
+
+def check_scope(context: Context, resource_type: str) -> None:
+    """Raise Forbidden unless the token may read as well: a patch tests, and answers with, what is stored."""
+    if not allows(context.principal, resource_type, "read"):
+        raise Forbidden(scope=True)
+
+
+async def _replace(context: Context, version: Version, resource: Resource) -> Written | None:
+    """The new version, or None where the version that was read is not the current one any more."""
+    admitted = await admit(context, "patch", resource, exists=True)
+    write = Write(
+        method="PUT",
+        resource_type=version.resource_type,
+        id=version.id,
+        resource=admitted.resource,
+        derived=admitted.derived,
+        by=context.by(),
+        permit=admitted.permit,
+        if_match=(version.version_id,),
+    )
+    try:
+        return await context.services.store.commit(write)
+    except (PreconditionFailed, MethodNotAllowed):
+        # Another write came first, or hid it: what it is now is read anew, under the permit of now.
+        return None
+
+
+def _check_time(context: Context, until: datetime) -> None:
+    if context.services.clock() >= until:
+        raise Unavailable("The resource changes faster than the patch can be applied. Try again.")
+
+
+def _is_utf_8(parameters: str) -> bool:
+    names = [each.strip().lower().replace('"', "") for each in parameters.split(";")]
+    return all(not name.startswith("charset=") or name in ("charset=utf-8", "charset=utf8") for name in names)
