@@ -1,6 +1,6 @@
 """The store: the only room that speaks to MongoDB.
 
-Public: `Store` (reads, each with a Permit; commit; own rows), what a write is made of (`Write`, `Derived`, `By`) and what comes back
+Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same inside one transaction), what a write is made of (`Write`, `Derived`, `By`) and what comes back
 (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
@@ -9,6 +9,7 @@ from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Wr
 from fhirserver.store.layout import LayoutError
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.store import Store
+from fhirserver.store.transaction import Refused, Tx
 
 __all__ = [
     "By",
@@ -19,8 +20,10 @@ __all__ = [
     "Member",
     "Page",
     "Position",
+    "Refused",
     "Seal",
     "Store",
+    "Tx",
     "Write",
     "Written",
 ]

@@ -121,12 +121,29 @@ class Mongo:
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None
     ) -> list[Document]:
         """What a pipeline gives; it carries its own `$limit`."""
-        options: Document = {} if hint is None else {"hint": hint}
         with translated():
-            cursor = await self.database[collection].aggregate(
-                list(pipeline), maxTimeMS=self.query_ms, allowDiskUse=False, **options
-            )
-            return await cursor.to_list(None)
+            return await self._aggregate(collection, pipeline, hint)
+
+    async def _aggregate(
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None, session: Session | None = None
+    ) -> list[Document]:
+        options: Document = {} if hint is None else {"hint": hint}
+        cursor = await self.database[collection].aggregate(
+            list(pipeline), session=session, maxTimeMS=self.query_ms, allowDiskUse=False, **options
+        )
+        return await cursor.to_list(None)
+
+    async def count(self, collection: str, filter: Mapping[str, Any], **options: Any) -> int:
+        """How many documents there are."""
+        with translated():
+            return await self._count(collection, filter, options)
+
+    async def _count(
+        self, collection: str, filter: Mapping[str, Any], options: Document, session: Session | None = None
+    ) -> int:
+        return await self.database[collection].count_documents(
+            filter, session=session, maxTimeMS=self.query_ms, **options
+        )
 
     async def command(self, command: Mapping[str, Any], session: Session | None = None) -> Document:
         """Send a command to the database; errors of MongoDB come out as they are."""

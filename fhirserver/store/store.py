@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from fhirserver.model.outcome import Conflict, FhirError
 from fhirserver.model.resource import Version
@@ -22,11 +22,13 @@ from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.transaction import LOCKS, Body, Transactor
 from fhirserver.store.versions import Versions
 
 KEYS = "keys"
 FIRST_TYPES = (*THE_EIGHT, *DIRECTORY)
 """What a clinic surely needs."""
+T = TypeVar("T")
 
 
 def _now() -> datetime:
@@ -55,6 +57,7 @@ class Store:
         self._facts = Facts(mongo, self._coalescer)
         self._layout = Layout(mongo)
         self._committer = Committer(mongo, clock=clock, seal=seal, native_copy=native_copy)
+        self._transactor = Transactor(mongo, self._layout, clock=clock, seal=seal, native_copy=native_copy)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
         self._is_started = False
 
@@ -162,6 +165,17 @@ class Store:
         for collection, _ in write.companions:
             await self._layout.ensure_rows(collection)
         return await self._committer.commit(write)
+
+    async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = ()) -> T:
+        """Run the body in a transaction of its own, again after a transient error, and commit what it wrote.
+
+        `types` are those that it may write. `keys` are locks that it holds: who shares one takes turns.
+        """
+        for resource_type in types:
+            await self._layout.ensure(resource_type)
+        if keys:
+            await self._layout.ensure_rows(LOCKS)
+        return await self._transactor.run(body, keys)
 
     def documents(self, name: str) -> Documents:
         """The server's own rows of this name, which are not resources."""

@@ -16,7 +16,7 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Expression, In, Nothing, Range, all_of
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import Document, Mongo, Query, translated
+from fhirserver.store.client import Document, Mongo, Query
 from fhirserver.store.coalesce import Coalescer, Kind
 
 TEXT_FIELDS: Final = {"json": 1, "version": 1, "updated": 1, "method": 1}
@@ -96,7 +96,4 @@ class Versions:
             return 0
         older = Range("_id.version", None, below - 1)
         filter = compile_filter(all_of(In("_id.id", frozenset({id})), older, visible))
-        with translated():
-            return await self._mongo.database[f"{resource_type}.history"].count_documents(
-                filter, hint="instance", maxTimeMS=self._mongo.query_ms
-            )
+        return await self._mongo.count(f"{resource_type}.history", filter, hint="instance")

@@ -81,8 +81,9 @@ class Attempt:
     clock: Callable[[], datetime]
     seal: Seal
 
-    async def run(self, group: Sequence[Prepared], *, check_ids: bool) -> list[Outcome]:
-        """Decide and write, up to but without the commit. `check_ids` looks for taken ids even where the server made them."""
+    async def run(self, group: Sequence[Prepared], *, check_ids: bool, whole: bool = False) -> list[Outcome]:
+        """Decide and write, up to but without the commit. `check_ids` looks for taken ids even where the server made them;
+        a `whole` group is written only if no member fails."""
         current = await self._current(group)
         taken = await self._taken(group, current, check_ids)
         now = self.clock()
@@ -94,7 +95,7 @@ class Attempt:
                 plan.outcomes.append(_decide(plan, prepared, current.get(key), key in taken, now))
             except FhirError as error:
                 plan.outcomes.append(error)
-        if plan.members:
+        if plan.members and not (whole and any(isinstance(outcome, FhirError) for outcome in plan.outcomes)):
             companions = itertools.chain(
                 (companion for member in plan.members for companion in member.write.companions), self.seal(plan.members)
             )

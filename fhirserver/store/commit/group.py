@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import Final
 
 import pymongo
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.store.client import DURABLE, Mongo, Session, fresh
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
+from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
@@ -35,7 +36,6 @@ ABORTS: Final = 2
 
 _PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
-_ABORT_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,11 @@ class Committer:
             try:
                 outcomes = await self._attempt(session, group, check_ids=aborted > 0)
             except Exception as error:
-                if _is_unknown(error) or isinstance(error, Unavailable) or _is_timeout(error):
+                if is_unknown(error) or isinstance(error, Unavailable) or is_timeout(error):
                     raise Unavailable from error
                 if not isinstance(error, ConnectionFailure):
                     aborted += 1
-                    if len(group) == 1 and not _is_transient(error):
+                    if len(group) == 1 and not is_transient(error):
                         if isinstance(error, Taken):
                             raise Conflict from error
                         raise
@@ -151,36 +151,10 @@ class Committer:
                 await session.start_transaction(write_concern=DURABLE)
                 outcomes = await attempt.run([waiting.prepared for waiting in group], check_ids=check_ids)
                 if any(isinstance(outcome, Written) for outcome in outcomes):
-                    await _finish(session)
+                    await finish(session)
             return outcomes
         finally:
-            if session.in_transaction:
-                with pymongo.timeout(_ABORT_SECONDS):
-                    await session.abort_transaction()
-
-
-async def _finish(session: Session) -> None:
-    """Commit; where the result is unknown ask again, because running the writes again could do them twice."""
-    while True:
-        try:
-            await session.commit_transaction()
-            return
-        except PyMongoError as error:
-            if not _is_unknown(error) or error.timeout:
-                raise
-            await asyncio.sleep(_PAUSE)
-
-
-def _is_unknown(error: Exception) -> bool:
-    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
-
-
-def _is_timeout(error: Exception) -> bool:
-    return isinstance(error, PyMongoError) and error.timeout
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+            await abort(session)
 
 
 def _hand_out(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -15,7 +15,7 @@ from fhirserver.search.expression import And, Expression, In, Nothing, all_of
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import indexes
-from fhirserver.store.client import Document, Mongo, Query, translated
+from fhirserver.store.client import Document, Mongo, Query
 from fhirserver.store.indexes import Index, Order
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources import paging
@@ -100,10 +100,7 @@ async def _total(mongo: Mongo, plan: _Plan, request: SearchRequest) -> int:
     options: Document = {"limit": ESTIMATE} if request.total == "estimate" and not request.summary_count else {}
     if plan.hint is not None:
         options["hint"] = plan.hint
-    with translated():
-        return await mongo.database[plan.resource_type].count_documents(
-            plan.filter, maxTimeMS=mongo.query_ms, **options
-        )
+    return await mongo.count(plan.resource_type, plan.filter, **options)
 
 
 async def _rows(

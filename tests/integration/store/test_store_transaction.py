@@ -96,7 +96,7 @@ async def test_the_body_sees_its_own_writes_and_nobody_else_does_before_the_comm
 
 
 async def test_reads_in_a_transaction_are_under_the_permit(store: Store, writing: Writing) -> None:
-    await writing.put("there", subject=["Patient/p"])
+    await writing.put("there", subject=[{"reference": "Patient/p"}])
     hers = Permit(("hers",), lambda _: In("security.owners", frozenset(("p",))), lambda _: In("_id", frozenset()))
     others = Permit(("others",), lambda _: In("security.owners", frozenset(("q",))), lambda _: In("_id", frozenset()))
 
@@ -194,7 +194,8 @@ async def test_a_failure_between_any_two_commands_is_all_once(
         failures = Failures(at, after)
         with monkeypatch.context() as patch:
             inject(patch, failures)
-            done = await store.transact(lambda tx: tx.write(three(writing, f"x{at}")), types=TYPES, keys=("lock",))
+            writes = three(writing, f"x{at}")
+            done = await store.transact(lambda tx, writes=writes: tx.write(writes), types=TYPES, keys=("lock",))
         version += 1
         assert len(done) == 3
         assert await state(store, f"x{at}") == (True, True, version)

@@ -1,0 +1,224 @@
+"""A transaction of its own: a body that reads under permits, takes turns on a lock and writes, all or nothing.
+
+The body may run several times, so nothing outside MongoDB happens in it. Who shares a lock waits here for the others of this
+process, and by a write conflict on the lock's row for those of other processes.
+
+https://www.mongodb.com/docs/manual/core/transactions/ and https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+import pymongo
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from fhirserver.model.outcome import Conflict, FhirError, Unavailable
+from fhirserver.model.resource import Version
+from fhirserver.search.expression import Expression
+from fhirserver.search.permit import Permit
+from fhirserver.search.request import SearchRequest
+from fhirserver.store.bound import Bound
+from fhirserver.store.client import DURABLE, Document, Mongo, Session
+from fhirserver.store.coalesce import Coalescer
+from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
+from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.prepare import prepare
+from fhirserver.store.commit.write import Seal, Write, Written
+from fhirserver.store.feed import COMMIT_BOUND
+from fhirserver.store.layout import Layout
+from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.versions import Versions
+
+LOCKS: Final = "locks"
+SIDE_BY_SIDE: Final = 32
+"""Transactions in flight; more only get in each other's way."""
+WAITING: Final = 1_000
+"""Transactions that may wait; the next one is told to come again."""
+
+_ABORTS: Final = 2
+_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.25
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """A write was refused, and with it the whole transaction: which one, and why."""
+
+    def __init__(self, index: int, error: FhirError) -> None:
+        super().__init__(index)
+        self.index = index
+        self.error = error
+
+
+class _Locked(Aborted):
+    """Somebody else made the row of a lock just now."""
+
+
+class Tx:
+    """What the body of a transaction works with. It sees its own writes; nobody else does before the commit."""
+
+    def __init__(self, mongo: Bound, layout: Layout, attempt: Attempt, *, native_copy: bool, check_ids: bool) -> None:
+        coalescer = Coalescer(mongo)
+        self._mongo = mongo
+        self._layout = layout
+        self._versions = Versions(mongo, coalescer)
+        self._facts = Facts(mongo, coalescer)
+        self._attempt = attempt
+        self._native_copy = native_copy
+        self._check_ids = check_ids
+        self.has_written = False
+
+    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
+        """The current version, a visible tombstone included; None if it is absent or hidden."""
+        return await self._versions.read(resource_type, id, permit)
+
+    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
+        """That version, if it and the current one are visible."""
+        return await self._versions.vread(resource_type, id, version, permit)
+
+    async def history(
+        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
+    ) -> tuple[list[Version], int]:
+        """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
+        return await self._versions.history(resource_type, id, permit, count=count, before=before)
+
+    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
+        """The page of the search behind this position."""
+        return await find(self._mongo, self._layout, request, permit, position)
+
+    async def facts(
+        self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
+    ) -> list[Document]:
+        """The facts of the visible ones among these ids, or of at most `limit` of which the expression is true."""
+        if isinstance(which, Expression):
+            return await self._facts.where(resource_type, which, permit, limit=limit)
+        return await self._facts.of_ids(resource_type, which, permit)
+
+    async def lock(self, keys: Iterable[str]) -> None:
+        """Hold these locks until the transaction ends."""
+        updates = [{"q": {"_id": key}, "u": {"$inc": {"n": 1}}, "upsert": True} for key in sorted(set(keys))]
+        if updates:
+            reply = await self._mongo.command({"update": LOCKS, "updates": updates})
+            if reply.get("writeErrors"):
+                raise _Locked
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | None]:
+        """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be."""
+        prepared = [prepare(write, native_copy=self._native_copy) for write in writes]
+        outcomes = await self._attempt.run(prepared, check_ids=self._check_ids, whole=True)
+        done: list[Written | None] = []
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, FhirError):
+                raise Refused(index, outcome)
+            done.append(outcome)
+        self.has_written = self.has_written or any(outcome is not None for outcome in done)
+        return done
+
+
+Body = Callable[[Tx], Awaitable[T]]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A lock of this process, and how many hold it or wait for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    takers: int = 0
+
+
+class Transactor:
+    """Runs transactions, each in a session of its own."""
+
+    def __init__(
+        self, mongo: Mongo, layout: Layout, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
+    ) -> None:
+        self._mongo = mongo
+        self._layout = layout
+        self._clock = clock
+        self._seal = seal
+        self._native_copy = native_copy
+        self._room = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._turns: dict[str, _Turn] = {}
+        self._waiting = 0
+
+    async def run(self, body: Body[T], keys: Collection[str]) -> T:
+        """What the body gives, once its writes are on disk. `keys` are the locks that it holds from its beginning."""
+        if self._waiting >= WAITING:
+            raise Unavailable("Too many writes are waiting. Try again later.")
+        deadline = asyncio.get_running_loop().time() + COMMIT_BOUND.total_seconds()
+        self._waiting += 1
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        for key in sorted(set(keys)):
+                            await stack.enter_async_context(self._turn(key))
+                        await stack.enter_async_context(self._room)
+                except TimeoutError:
+                    raise Unavailable from None
+                async with self._mongo.client.start_session(causal_consistency=False) as session:
+                    return await self._until(session, body, keys, deadline)
+        finally:
+            self._waiting -= 1
+
+    @asynccontextmanager
+    async def _turn(self, key: str) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(key, _Turn())
+        turn.takers += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.takers -= 1
+            if not turn.takers:
+                del self._turns[key]
+
+    async def _until(self, session: Session, body: Body[T], keys: Collection[str], deadline: float) -> T:
+        """Try until it is done, or is known to be impossible, or the time is up."""
+        aborted, pause = 0, _PAUSE
+        while True:
+            try:
+                return await self._attempt(session, body, keys, deadline, check_ids=aborted > 0)
+            except Aborted as error:
+                aborted += 1
+                if aborted > _ABORTS and not isinstance(error, _Locked):
+                    if isinstance(error, Taken):
+                        raise Conflict from error
+                    raise
+            except PyMongoError as error:
+                if is_unknown(error) or is_timeout(error):
+                    raise Unavailable from error
+                if not isinstance(error, ConnectionFailure) and not is_transient(error):
+                    raise
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _attempt(
+        self, session: Session, body: Body[T], keys: Collection[str], deadline: float, *, check_ids: bool
+    ) -> T:
+        mongo = Bound(self._mongo, session, deadline)
+        attempt = Attempt(mongo, session, self._clock, self._seal)
+        tx = Tx(mongo, self._layout, attempt, native_copy=self._native_copy, check_ids=check_ids)
+        try:
+            await session.start_transaction(write_concern=DURABLE)
+            if keys:
+                await tx.lock(keys)
+            given = await body(tx)
+            if tx.has_written:
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    raise Unavailable
+                with pymongo.timeout(left):
+                    await finish(session)
+            return given
+        finally:
+            await mongo.end()
+            await abort(session)
