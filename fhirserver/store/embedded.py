@@ -105,8 +105,9 @@ class Embedded:
     def pid(self) -> int | None:
         """The process id of the folder's mongod, if it runs: our child, or one that a dead server left."""
         if self._child is not None:
-            if self._child.poll() is None:
+            if self._child.poll() is None and self._is_ours(self._child.pid):
                 return self._child.pid
+            self._child.wait()  # it has given its memory back already: what is left takes no time
             self._child = None
         try:
             pid = int((self.data / "db" / "mongod.lock").read_text())
