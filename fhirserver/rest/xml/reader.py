@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/xml.html
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
@@ -25,7 +26,7 @@ ISSUES_LIMIT: Final = 50
 """Issues of one body; nobody reads more."""
 
 # The parser goes on to the end of what it was given when one of our handlers refuses: it is given this much at a time.
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 64 * 1024
 _SHOWN: Final = 64
 # All that may stand before a document type, in XML's own grammar; atomic, so that no text makes it search twice.
 _DOCTYPE = re.compile(rb"(?:\xef\xbb\xbf)?(?>[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
@@ -52,13 +53,11 @@ def root_of(data: bytes) -> str | None:
     parser = expat.ParserCreate("utf-8", " ")
     found: list[str] = []
     parser.StartElementHandler = lambda name, _: found.append(name)
-    try:
-        for at in range(0, len(data), _SHOWN * _SHOWN):
-            parser.Parse(data[at : at + _SHOWN * _SHOWN], False)
+    with suppress(expat.ExpatError):
+        for at in range(0, len(data), _CHUNK):
+            parser.Parse(data[at : at + _CHUNK], False)
             if found:
                 break
-    except expat.ExpatError:
-        pass
     return found[0] if found else None
 
 
@@ -195,6 +194,7 @@ class _Reader:
                     frame.content[name] = text
                     frame.content[name] = from_text("uri" if name == "url" else "string", text)
                 else:
+                    frame.value = text
                     self._fault(f"The attribute {_shown(name)} is unknown here.")
             except ValueError as error:
                 self._fault(f'"{field.name if field is not None and name == "value" else name}" {error}')
