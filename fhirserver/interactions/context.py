@@ -6,16 +6,37 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from fhirserver.access.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
 from fhirserver.model.json import dump
-from fhirserver.search.request import Bounds
-from fhirserver.store import By, Derive, Store
+from fhirserver.model.resource import Version
+from fhirserver.search.permit import Permit
+from fhirserver.search.request import Bounds, SearchRequest
+from fhirserver.store import By, Derive, Page, Position, Store
 from fhirserver.validation import Validator
+
+
+class Reads(Protocol):
+    """Where resources are read: the store, or one transaction of it."""
+
+    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
+        """The current version, if it is visible."""
+
+    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
+        """That version, if it and the current one are visible."""
+
+    async def history(
+        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
+    ) -> tuple[list[Version], int]:
+        """Visible versions, and how many there are in all."""
+
+    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
+        """The page of a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +56,21 @@ class Services:
 
 @dataclass(slots=True)
 class Context:
-    """One request: the services, the principal, and the request's id."""
+    """One request: the services, the principal, and the request's id; and the transaction that it is part of, if any."""
 
     services: Services
     principal: Principal
     request_id: str
+    within: Reads | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """Where this request reads."""
+        return self.services.store if self.within is None else self.within
+
+    def inside(self, transaction: Reads) -> Context:
+        """The same request, reading inside a transaction."""
+        return replace(self, within=transaction)
 
     def by(self) -> By:
         """Who writes, as the server knows it."""

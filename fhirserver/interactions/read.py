@@ -14,7 +14,7 @@ async def read(context: Context, resource_type: str, id: str, *, interaction: st
     """The current version, or NotFound (absent and hidden alike), or Gone where a visible resource was deleted."""
     services = context.services
     permit = await services.gate.decide(context.principal, interaction, resource_type, ids=(id,))
-    version = await services.store.read(resource_type, id, permit)
+    version = await context.reads.read(resource_type, id, permit)
     if version is None:
         raise NotFound
     if version.json is None:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#search and https://hl7.org/fhir/R4/http.html#v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.interactions.context import Context
@@ -19,6 +20,8 @@ class Found:
 
     page: Page
     cursor: str | None
+    asked: datetime
+    """When the first page was asked for: whatever was committed by then is in the pages."""
     narrowed: str | None = None
     """Said where the gate could not decide for everything that would be included."""
 
@@ -26,6 +29,7 @@ class Found:
 async def search_type(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
     """What matches and may be seen. `query` is the request in one spelling: a cursor is good for that query only."""
     services = context.services
+    asked = services.clock()
     permit = await services.gate.decide(
         context.principal,
         "search-type",
@@ -37,10 +41,12 @@ async def search_type(context: Context, request: SearchRequest, *, query: str, c
     position = None
     if cursor is not None:
         opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
-        position = Position.from_dict(opened)
-    page = await services.store.find(request, permit, position=position)
+        asked, position = opened["asked"], Position.from_dict(opened)
+    page = await context.reads.find(request, permit, position=position)
     following = None
     if page.next is not None:
-        following = services.store.cursor.seal(page.next.as_dict(), audience=audience, now=services.clock())
+        following = services.store.cursor.seal(
+            page.next.as_dict() | {"asked": asked}, audience=audience, now=services.clock()
+        )
     narrowed = INCLUDES_NARROWED if request.includes and NARROWED in permit.reasons else None
-    return Found(page, following, narrowed)
+    return Found(page, following, asked, narrowed)

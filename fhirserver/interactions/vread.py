@@ -17,7 +17,7 @@ async def vread(context: Context, resource_type: str, id: str, version_id: str) 
     number = _number(version_id)
     if number is None:
         raise NotFound
-    version = await services.store.vread(resource_type, id, number, permit)
+    version = await context.reads.vread(resource_type, id, number, permit)
     if version is None:
         raise NotFound
     if version.json is None:

@@ -6,34 +6,17 @@ https://hl7.org/fhir/R4/http.html#parameters and https://hl7.org/fhir/R4/search.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
-from fhirserver.model.outcome import BadRequest, TooCostly
-
-Pair = tuple[str, str]
+from fhirserver.model.outcome import BadRequest
+from fhirserver.search.query import Pair as Pair
+from fhirserver.search.query import parse_query as parse_query
 
 FORM = frozenset(("_format", "_pretty"))
 """What shapes the text of an answer, not its content. It has no place in self links."""
 CURSOR = "_cursor"
-PARAMETER_BOUND = 64
-"""Pairs of one request, before anybody looks at their names; the search has a closer bound of its own."""
 
 _SAFE = ",:/*-._~$"
-
-
-def parse_query(query: bytes) -> list[Pair]:
-    """The pairs of a query string or a form, in order, percent-decoded once. Raises BadRequest."""
-    if not query:
-        return []
-    parts = query.split(b"&")
-    if len(parts) > PARAMETER_BOUND:
-        raise TooCostly(f"More than {PARAMETER_BOUND} parameters were sent; send fewer.")
-    pairs = []
-    for part in parts:
-        if part:
-            name, _, value = part.partition(b"=")
-            pairs.append((_decode(name), _decode(value)))
-    return pairs
 
 
 def form_of(pairs: Iterable[Pair], name: str) -> str | None:
@@ -56,17 +39,3 @@ def part(pairs: Sequence[Pair]) -> tuple[list[Pair], str | None]:
 def as_query(pairs: Iterable[Pair]) -> str:
     """The pairs as a query string, for links."""
     return "&".join(f"{quote(name, safe=_SAFE)}={quote(value, safe=_SAFE)}" for name, value in pairs)
-
-
-def _decode(text: bytes) -> str:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    if b"%" in text:
-        text = unquote_to_bytes(text)
-    try:
-        decoded = text.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadRequest("The parameters are not valid UTF-8.") from None
-    if "\0" in decoded:
-        raise BadRequest("A parameter holds a NUL character.")
-    return decoded
