@@ -84,12 +84,11 @@ class Request:
 
 def answer_type(headers: Mapping[bytes, bytes], format: str | None) -> bytes:
     """The Content-Type to answer these headers with. Raises NotAcceptable."""
-    accept, sent = headers.get(b"accept"), headers.get(b"content-type")
-    return negotiate(
-        None if accept is None else accept.decode("latin-1"),
-        format,
-        sent_xml=sent is not None and media_type(sent.decode("latin-1"))[0] in XML_TYPES,
-    )
+    header, sent = headers.get(b"accept"), headers.get(b"content-type")
+    accept = None if header is None else header.decode("latin-1")
+    if sent is None:
+        return negotiate(accept, format)
+    return negotiate(accept, format, sent_xml=media_type(sent.decode("latin-1"))[0] in XML_TYPES)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes | None:
