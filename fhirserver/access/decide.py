@@ -23,6 +23,7 @@ from fhirserver.access.consent import Verdict, verdict
 from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, rows_where, security
 from fhirserver.access.principal import Kind, Principal, allows
 from fhirserver.access.reach import Decided, Reads, Writes, visible
+from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, all_of, negate
 from fhirserver.search.match import match
@@ -180,7 +181,8 @@ class _Decision:
     def _must_be_bounded(self) -> bool:
         """Whether too many owners are an error. Not where patients are named, nor for directory types: these are still worth
         searching without anybody's own rows."""
-        return self._request.patients is None and ACCESS_CLASS.get(self._request.resource_type) == "patient"
+        of_patients = ACCESS_CLASS.get(self._request.resource_type) == "patient"
+        return self._request.patients is None and (of_patients or self._request.resource_type == SYSTEM_LEVEL)
 
     async def _actors(self) -> Actors:
         actors = await actors_of(self._facts, self._principal, self._now)

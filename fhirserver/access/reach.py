@@ -21,7 +21,7 @@ from fhirserver.access.classes import (
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.consent import WITHOUT_EFFECT
 from fhirserver.access.principal import Kind, Principal
-from fhirserver.access.scopes import LETTERS, names, reaches
+from fhirserver.access.scopes import LETTERS, SYSTEM_LEVEL, names, reaches
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Within, all_of, any_of, negate, within
 
 _CLASS: Final = "security.class"
@@ -69,7 +69,8 @@ class Reads:
 
     def __call__(self, resource_type: str) -> Expression:
         # The interaction's own letter opens its own type; everything that comes along with it has to be readable.
-        letter = LETTERS.get(self.interaction) if resource_type == self.resource_type else LETTERS["read"]
+        is_own = self.resource_type in (resource_type, SYSTEM_LEVEL)
+        letter = LETTERS.get(self.interaction) if is_own else LETTERS["read"]
         if letter is None or not reaches(self.principal.scopes, resource_type, letter):
             return Nothing()
         return visible(self.principal, self.decided, resource_type)

@@ -24,10 +24,15 @@ LETTERS: Final = {
     "update": "u",
     "patch": "u",
     "delete": "d",
+    "history-type": "s",
     "search-type": "s",
+    "history-system": "s",
+    "search-system": "s",
 }
 """The letter that an interaction needs; an interaction without one is allowed to nobody."""
 EVERY_TYPE: Final = "*"
+SYSTEM_LEVEL: Final = ""
+"""Stands for the resource type of an interaction with all of them: each is then under its own scope."""
 _VERSION_1: Final = {"read": "rs", "write": "cud", "*": "cruds"}
 _SCOPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Za-z]{1,64})\.(read|write|\*|c?r?u?d?s?)")
 _OTHER: Final = frozenset(
@@ -70,7 +75,9 @@ def _scope(text: str) -> Scope:
 
 
 def reaches(scopes: Iterable[Scope], resource_type: str, letter: str) -> bool:
-    """Whether some scope allows this letter on the type, by its name or by `*`."""
+    """Whether some scope allows this letter on the type, by its name or by `*`; at the level of the system, on any type."""
+    if resource_type == SYSTEM_LEVEL:
+        return any(letter in scope.letters for scope in scopes)
     return any(letter in scope.letters and scope.resource_type in (resource_type, EVERY_TYPE) for scope in scopes)
 
 

@@ -1,23 +1,29 @@
-"""The history interaction on one resource: its versions, the newest first, tombstones included.
+"""The history interactions: the versions of one resource, of a type or of everything, tombstones included.
 
 https://hl7.org/fhir/R4/http.html#history
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import NotFound
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
+from fhirserver.store import Mark, Span
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRequest:
-    """What is asked: versions written at or after `since`, or current at some moment of `at`."""
+    """What is asked: versions written at or after `since`, or current at some moment of `at`.
+
+    Without an id those of the type, without a type those of every type that the caller reaches.
+    """
 
     resource_type: str
     id: str
@@ -25,11 +31,17 @@ class HistoryRequest:
     since: datetime | None = None
     at: tuple[datetime, datetime] | None = None
     cursor: str | None = None
+    oldest_first: bool = False
+
+    @property
+    def path(self) -> str:
+        """The address below the base."""
+        return "/".join(part for part in (self.resource_type, self.id, "_history") if part)
 
     @property
     def query(self) -> str:
         """The request without its position, for binding the cursor."""
-        return f"{self.resource_type}/{self.id}/_history?{self.count}&{self.since}&{self.at}"
+        return f"{self.path}?{self.count}&{self.since}&{self.at}&{self.oldest_first}"
 
     @property
     def is_filtered(self) -> bool:
@@ -54,44 +66,95 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A page of versions. `total` counts all visible versions, and is None where the request leaves some out."""
+    """A page of versions. `total` counts all visible versions of one resource, and is None where some are left out.
+
+    `asked` is when the first page was asked for: whatever was committed by then is in the pages.
+    """
 
     versions: tuple[Version, ...]
     total: int | None
     cursor: str | None
+    asked: datetime
 
 
 async def history_instance(context: Context, request: HistoryRequest) -> History:
     """The versions that the caller may see; NotFound where there is none."""
     services = context.services
+    position = _opened(context, request)
+    asked = position["asked"] if position else services.clock()
     permit = await services.gate.decide(context.principal, "history-instance", request.resource_type, ids=(request.id,))
-    walk = _Walk(context, request, permit)
+    walk = _Walk(context, request, permit, position)
     versions = [version async for version in walk.versions()]
     if not versions and walk.total == 0:
         raise NotFound
     cursor = None
     if len(versions) > request.count:
         last = versions.pop()
-        cursor = walk.position_before(last)
-    return History(tuple(versions), None if request.is_filtered else walk.total, cursor)
+        cursor = _sealed(context, request, walk.position_before(last) | {"asked": asked})
+    return History(tuple(versions), None if request.is_filtered else walk.total, cursor, asked)
+
+
+async def history_type(context: Context, request: HistoryRequest) -> History:
+    """The versions of one type that the caller may see."""
+    permit = await context.services.gate.decide(context.principal, "history-type", request.resource_type)
+    return await _over_the_feed(context, request, permit, (request.resource_type,))
+
+
+async def history_system(context: Context, request: HistoryRequest) -> History:
+    """The versions of every type, as far as the caller reaches and sees them."""
+    services = context.services
+    permit = await services.gate.decide(context.principal, "history-system", SYSTEM_LEVEL, includes=True)
+    return await _over_the_feed(context, request, permit, services.definitions.resource_types)
+
+
+async def _over_the_feed(context: Context, request: HistoryRequest, permit: Permit, types: Sequence[str]) -> History:
+    services = context.services
+    position = _opened(context, request)
+    # Before the feed is read, and not after it: what is committed in between would be passed over by who polls from here.
+    asked = position["asked"] if position else services.clock()
+    after = Mark(position["updated"], position["row"]) if position else None
+    span = Span(tuple(types), request.count, request.since, request.at, request.oldest_first)
+    walked = await services.store.histories(span, permit, after=after)
+    cursor = None
+    if walked.next is not None:
+        following = {"updated": walked.next.updated, "row": walked.next.row, "asked": asked}
+        cursor = _sealed(context, request, following)
+    return History(walked.versions, None, cursor, asked)
+
+
+def _sealed(context: Context, request: HistoryRequest, position: Mapping[str, Any]) -> str:
+    """The cursor of the page at this position."""
+    services = context.services
+    return services.store.cursor.seal(position, audience=context.audience(request.query), now=services.clock())
+
+
+def _opened(context: Context, request: HistoryRequest) -> dict[str, Any] | None:
+    """The position of the page that is asked for; None for the first."""
+    if request.cursor is None:
+        return None
+    services = context.services
+    return services.store.cursor.open_(request.cursor, audience=context.audience(request.query), now=services.clock())
 
 
 class _Walk:
     """Down the versions from the newest, or from where a cursor stands, until a page and one more are found."""
 
-    def __init__(self, context: Context, request: HistoryRequest, permit: Permit) -> None:
+    def __init__(
+        self, context: Context, request: HistoryRequest, permit: Permit, position: Mapping[str, Any] | None
+    ) -> None:
         self._context = context
+        self._position = position
         self._request = request
         self._permit = permit
         self._replaced: dict[int, datetime | None] = {}
         self.total = 0
 
     async def versions(self) -> AsyncIterator[Version]:
-        services, request = self._context.services, self._request
-        before, replaced = self._start()
+        request, position = self._request, self._position
+        before, replaced = (position["before"], position["replaced"]) if position else (None, None)
         found = 0
         while True:
-            batch, self.total = await services.store.history(
+            batch, self.total = await self._context.reads.history(
                 request.resource_type, request.id, self._permit, count=request.count + 1, before=before
             )
             for version in batch:
@@ -106,17 +169,6 @@ class _Walk:
             if len(batch) <= request.count:
                 return
 
-    def position_before(self, version: Version) -> str:
-        """The cursor of the page that begins with this version."""
-        services = self._context.services
-        position = {"before": version.version + 1, "replaced": self._replaced[version.version]}
-        audience = self._context.audience(self._request.query)
-        return services.store.cursor.seal(position, audience=audience, now=services.clock())
-
-    def _start(self) -> tuple[int | None, datetime | None]:
-        if self._request.cursor is None:
-            return None, None
-        services = self._context.services
-        audience = self._context.audience(self._request.query)
-        position = services.store.cursor.open_(self._request.cursor, audience=audience, now=services.clock())
-        return position["before"], position["replaced"]
+    def position_before(self, version: Version) -> dict[str, Any]:
+        """Where the page stands that begins with this version."""
+        return {"before": version.version + 1, "replaced": self._replaced[version.version]}

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     SEARCH = "[base]/[type]/_search"
     INSTANCE = "[base]/[type]/[id]"
     HISTORY = "[base]/[type]/[id]/_history"
+    TYPE_HISTORY = "[base]/[type]/_history"
+    SYSTEM_HISTORY = "[base]/_history"
     VERSION = "[base]/[type]/[id]/_history/[vid]"
     COMPARTMENT = "[base]/[compartment]/[id]/[type]"
     COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
@@ -77,6 +79,8 @@ class Addresses:
     def _one(self, name: str) -> Address:
         if name == "metadata":
             return Address(Kind.METADATA)
+        if name == "_history":
+            return Address(Kind.SYSTEM_HISTORY)
         return Address(Kind.TYPE, self._type(name))
 
     def _two(self, resource_type: str, id: str) -> Address:
@@ -84,6 +88,8 @@ class Addresses:
             return Address(Kind.INSTANCE, resource_type, id)
         if id == "_search":
             return Address(Kind.SEARCH, self._type(resource_type))
+        if id == "_history":
+            return Address(Kind.TYPE_HISTORY, self._type(resource_type))
         raise NotSupported(self._why(resource_type))
 
     def _longer(self, segments: list[str]) -> Address:

@@ -5,11 +5,11 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import instances, patch, types
+from fhirserver.rest import histories, instances, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -42,17 +42,26 @@ ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
         "PATCH": Route("patch", patch.patch),
         "DELETE": Route("delete", instances.delete),
     },
-    Kind.HISTORY: {"GET": Route("history-instance", instances.history)},
+    Kind.HISTORY: {"GET": Route("history-instance", histories.instance)},
+    Kind.TYPE_HISTORY: {"GET": Route("history-type", histories.of_type)},
+    Kind.SYSTEM_HISTORY: {"GET": Route("history-system", histories.of_system)},
     Kind.VERSION: {"GET": Route("vread", instances.vread)},
     Kind.COMPARTMENT: {"GET": _SEARCH},
     Kind.COMPARTMENT_SEARCH: {"POST": _SEARCH_BY_FORM},
 }
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
 
-TYPE_INTERACTIONS: Final = tuple(
-    sorted({route.interaction for methods in ROUTES.values() for route in methods.values()})
-)
+_OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_HISTORY))
+
+
+def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:
+    return tuple(sorted({route.interaction for kind in kinds for route in ROUTES[kind].values()}))
+
+
+TYPE_INTERACTIONS: Final = _interactions(set(ROUTES) - _OF_SYSTEM)
 """The interactions that every resource type has."""
+SYSTEM_INTERACTIONS: Final = _interactions(_OF_SYSTEM)
+"""The interactions with all of them."""
 
 
 def allowed(kind: Kind) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/bundle.html#searchset and https://hl7.org/fhir/R4/bundle
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fhirserver.interactions.context import Services
@@ -39,15 +39,15 @@ def searchset_bundle(services: Services, path: str, request: SearchRequest, foun
     issues = _issues(request, found)
     if issues:
         entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % dump(operation_outcome(issues)))
-    return _bundle(services, "searchset", page.total, links, entries)
+    return _bundle("searchset", page.total, links, entries, found.asked)
 
 
 def history_bundle(services: Services, request: HistoryRequest, found: History, used: list[Pair]) -> bytes:
-    """A page of the versions of one resource."""
-    address = f"{services.base_url}/{request.resource_type}/{request.id}/_history"
+    """A page of versions."""
+    address = f"{services.base_url}/{request.path}"
     links = _links(address, used, request.cursor, found.cursor)
     entries = [_past(services.base_url, version) for version in found.versions]
-    return _bundle(services, "history", found.total, links, entries)
+    return _bundle("history", found.total, links, entries, found.asked)
 
 
 def _issues(request: SearchRequest, found: Found) -> Sequence[Issue]:
@@ -60,11 +60,12 @@ def _issues(request: SearchRequest, found: Found) -> Sequence[Issue]:
 
 
 def _bundle(
-    services: Services, type: str, total: int | None, links: Iterable[tuple[str, str]], entries: list[bytes]
+    type: str, total: int | None, links: Iterable[tuple[str, str]], entries: list[bytes], asked: datetime
 ) -> bytes:
+    # Not the moment of the answer: what was committed between the two is not in it.
     head: dict[str, Any] = {
         "resourceType": "Bundle",
-        "meta": {"lastUpdated": instant(services.clock() - COMMIT_BOUND)},
+        "meta": {"lastUpdated": instant(asked - COMMIT_BOUND)},
         "type": type,
     }
     if total is not None:

@@ -6,6 +6,7 @@ Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same in
 
 from fhirserver.store.changes import Change
 from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
+from fhirserver.store.histories import Mark, Span
 from fhirserver.store.layout import LayoutError
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.store import Store
@@ -17,11 +18,13 @@ __all__ = [
     "Derive",
     "Derived",
     "LayoutError",
+    "Mark",
     "Member",
     "Page",
     "Position",
     "Refused",
     "Seal",
+    "Span",
     "Store",
     "Tx",
     "Write",

@@ -8,10 +8,28 @@ https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fhirserver.model.resource import Version
+from fhirserver.search.expression import (
+    All,
+    And,
+    Containing,
+    Exists,
+    Expression,
+    In,
+    Not,
+    Nothing,
+    Or,
+    Prefixed,
+    Range,
+    Within,
+    all_of,
+    any_of,
+    negate,
+)
 from fhirserver.search.permit import Permit
 from fhirserver.store.client import Document, Mongo, Query
 from fhirserver.store.layout import FEED
@@ -20,11 +38,13 @@ COMMIT_BOUND: Final = timedelta(seconds=5)
 """How long a write may take from its `updated` to its commit."""
 BATCH: Final = 1_000
 
+_KEPT: Final = {"security.owners": "owners", "security.class": "class", "by.principal": "principal"}
+"""The facts of a version that its row repeats."""
 INTERACTIONS: Final = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
-def row(version: Version, created: bool, security: Any) -> Document:
-    """The feed row of a version."""
+def row(version: Version, created: bool, security: Any, principal: str) -> Document:
+    """The feed row of a version that this principal wrote."""
     return {
         "type": version.resource_type,
         "id": version.id,
@@ -33,7 +53,29 @@ def row(version: Version, created: bool, security: Any) -> Document:
         "interaction": "create" if created and version.method == "PUT" else INTERACTIONS[version.method],
         "owners": security.get("owners", []),
         "class": security.get("class"),
+        "principal": principal,
     }
+
+
+def loosened(expression: Expression) -> Expression:
+    """The expression as far as a row of the feed can answer it: true of the row wherever it is true of the row's version."""
+    return _loosened(expression, above=True)
+
+
+def _loosened(expression: Expression, *, above: bool) -> Expression:
+    """What is not known counts as true, and inside of a negation (`above` is false) as false."""
+    match expression:
+        case And(terms):
+            return all_of(*(_loosened(term, above=above) for term in terms))
+        case Or(terms):
+            return any_of(*(_loosened(term, above=above) for term in terms))
+        case Not(term):
+            return negate(_loosened(term, above=not above))
+        case In(path) | Within(path) | Exists(path) | Range(path) | Prefixed(path) | Containing(path) if path in _KEPT:
+            return replace(expression, path=_KEPT[path])
+        case All() | Nothing():
+            return expression
+    return All() if above else Nothing()
 
 
 async def rows_since(mongo: Mongo, permit: Permit, since: datetime, after: Any = None) -> list[Document]:

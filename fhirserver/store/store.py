@@ -18,6 +18,7 @@ from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, req
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
+from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer
@@ -54,6 +55,7 @@ class Store:
         self._clock = clock
         self._coalescer = Coalescer(mongo)
         self._versions = Versions(mongo, self._coalescer)
+        self._histories = Histories(mongo)
         self._facts = Facts(mongo, self._coalescer)
         self._layout = Layout(mongo)
         self._committer = Committer(mongo, clock=clock, seal=seal, native_copy=native_copy)
@@ -139,6 +141,10 @@ class Store:
     ) -> tuple[list[Version], int]:
         """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
         return await self._versions.history(resource_type, id, permit, count=count, before=before)
+
+    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
+        """A page of the visible versions of types, by time, behind this mark."""
+        return await self._histories.walk(span, permit, after)
 
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of the search behind this position."""

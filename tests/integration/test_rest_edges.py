@@ -25,7 +25,7 @@ EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     ("POST", "/Nothing", {"json": PATIENT}, 404, {}),
     ("GET", "/Patient/$everything", {}, 404, {}),
     ("POST", "/$process-message", {"json": PATIENT}, 404, {}),
-    ("GET", "/Patient/_history", {}, 404, {}),
+    ("GET", "/Nothing/_history", {}, 404, {}),
     ("GET", "/Patient/a_b", {}, 404, {}),
     ("GET", "/Patient/1/Nothing", {}, 404, {}),
     ("GET", "/Patient/1/Organization", {}, 404, {}),

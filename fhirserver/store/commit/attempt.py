@@ -233,7 +233,8 @@ def _create(plan: _Plan, prepared: Prepared, now: datetime) -> Written:
 
 def _planned(plan: _Plan, member: Member, security: Mapping[str, Any]) -> Written:
     plan.members.append(member)
-    plan.inserts[FEED].append(RawBSONDocument(bson.encode(feed.row(member.version, member.created, security))))
+    row = feed.row(member.version, member.created, security, member.write.by.principal)
+    plan.inserts[FEED].append(RawBSONDocument(bson.encode(row)))
     return Written(member.version, member.created)
 
 

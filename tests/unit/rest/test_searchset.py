@@ -18,7 +18,7 @@ from fhirserver.search.request import SearchRequest
 from fhirserver.store import Page
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SERVICES: Any = SimpleNamespace(base_url="http://x/fhir", clock=lambda: NOW)
+SERVICES: Any = SimpleNamespace(base_url="http://x/fhir")
 MATCH = Version("Patient", "a", 1, NOW, b'{"resourceType":"Patient","id":"a"}')
 
 
@@ -31,16 +31,16 @@ def bundle(request: SearchRequest, found: Found) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("request_", "found", "codes"),
     [
-        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None), []),
+        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, NOW), []),
         (
             SearchRequest("Patient", All()),
-            Found(Page([MATCH], [], None, None, truncated_includes=True), None),
+            Found(Page([MATCH], [], None, None, truncated_includes=True), None, NOW),
             ["too-costly"],
         ),
-        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, "narrowed"), ["incomplete"]),
+        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, NOW, "narrowed"), ["incomplete"]),
         (
             SearchRequest("Patient", All(), ignored=(Issue("warning", "not-supported", "x"),)),
-            Found(Page([], [], None, None), None),
+            Found(Page([], [], None, None), None, NOW),
             ["not-supported"],
         ),
     ],
@@ -51,14 +51,14 @@ def test_what_is_not_whole_is_said(request_: SearchRequest, found: Found, codes:
     assert [issue["code"] for issues in said for issue in issues] == codes
 
 
-def test_a_page_lies_behind_the_clock_by_the_bound_on_a_commit() -> None:
-    made = bundle(SearchRequest("Patient", All()), Found(Page([], [], 0, None), None))
+def test_a_page_lies_behind_the_moment_it_was_asked_for_by_the_bound_on_a_commit() -> None:
+    made = bundle(SearchRequest("Patient", All()), Found(Page([], [], 0, None), None, NOW))
     assert made["meta"]["lastUpdated"] == "2026-01-01T11:59:55.000Z"
     assert made["total"] == 0
 
 
 def test_a_link_past_the_bound_is_refused() -> None:
     request = SearchRequest("Patient", All(), used=(("name", "a" * 8000),))
-    assert bundle(request, Found(Page([MATCH], [], None, None), None))["link"]
+    assert bundle(request, Found(Page([MATCH], [], None, None), None, NOW))["link"]
     with pytest.raises(TooCostly):
-        bundle(request, Found(Page([MATCH], [], None, None), "following"))
+        bundle(request, Found(Page([MATCH], [], None, None), "following", NOW))
