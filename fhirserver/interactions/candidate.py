@@ -47,6 +47,13 @@ def resource_of(body: Any, resource_type: str) -> Resource:
     return body
 
 
+def check_id(resource: Resource, id: str) -> None:
+    """Raise BadRequest unless the resource states the id of the address."""
+    if resource.get("id") != id:
+        problem = "is not the id in the address" if "id" in resource else "is missing; it must be the id in the address"
+        raise BadRequest(f"The id in the body {problem}.", expression=f"{resource['resourceType']}.id")
+
+
 def identified(resource: Resource, id: str) -> Resource:
     """A copy under this id, without `meta.versionId` and `meta.lastUpdated`: those are the server's to say."""
     copy: Resource = {"resourceType": resource["resourceType"], "id": id}
@@ -77,13 +84,13 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     if isinstance(permit, Granted) and permit.labels:
         resource = keep_labels(resource, permit.labels)
         derived = services.derive(resource_type, resource)
-    check_candidate(principal, interaction, resource_type, _document(context, id, derived), permit)
+    check_candidate(principal, interaction, resource_type, as_stored(context, id, derived), permit)
     if exists:
         permit = keeping(permit, derived.security.get("labels") or ())
     return Admitted(resource, derived, permit)
 
 
-def _document(context: Context, id: str, derived: Derived) -> dict[str, Any]:
+def as_stored(context: Context, id: str, derived: Derived) -> dict[str, Any]:
     """The candidate as it would be stored, as far as a permit can look."""
     by = context.by()
     return {

@@ -6,11 +6,12 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from fhirserver.access.decide import Gate
+from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
 from fhirserver.model.json import dump
@@ -52,6 +53,7 @@ class Services:
     new_id: Callable[[], str]
     base_url: str
     bounds: Bounds
+    patient_keys: PatientKeys = field(default_factory=PatientKeys)
 
 
 @dataclass(slots=True)

@@ -77,15 +77,31 @@ async def patch(
     check_scope(context, resource_type)
     until = context.services.clock() + TRYING
     while True:
-        version = await read(context, resource_type, id, interaction="patch")
-        if if_match is not None and version.version_id not in if_match and "*" not in if_match:
-            raise PreconditionFailed(_WRONG_VERSION)
-        if if_none_match_any:
-            raise PreconditionFailed(_EXISTS)
-        written = await _replace(context, version, patched(version, changes))
+        version, resource = await next_state(
+            context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any
+        )
+        written = await _replace(context, version, resource)
         if written is not None:
             return written
         _check_time(context, until)
+
+
+async def next_state(
+    context: Context,
+    resource_type: str,
+    id: str,
+    changes: JsonPatch,
+    if_match: tuple[str, ...] | None,
+    *,
+    if_none_match_any: bool,
+) -> tuple[Version, Resource]:
+    """The current version, and the state that the patch makes of it. What is absent, hidden or deleted is as for a read."""
+    version = await read(context, resource_type, id, interaction="patch")
+    if if_match is not None and version.version_id not in if_match and "*" not in if_match:
+        raise PreconditionFailed(_WRONG_VERSION)
+    if if_none_match_any:
+        raise PreconditionFailed(_EXISTS)
+    return version, patched(version, changes)
 
 
 def check_scope(context: Context, resource_type: str) -> None:

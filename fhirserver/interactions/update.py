@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from fhirserver.access.principal import may_create_at
-from fhirserver.interactions.candidate import admit, identified, resource_of
+from fhirserver.interactions.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.context import Context
-from fhirserver.model.outcome import BadRequest
 from fhirserver.store import Write, Written
 
 
@@ -25,9 +24,7 @@ async def update(
 ) -> Written:
     """Store the resource as the next version. Who may assign ids creates where there is nothing yet."""
     sent = resource_of(body, resource_type)
-    if sent.get("id") != id:
-        problem = "is not the id in the address" if "id" in sent else "is missing; it must be the id in the address"
-        raise BadRequest(f"The id in the body {problem}.", expression=f"{resource_type}.id")
+    check_id(sent, id)
     resource = identified(sent, id)
     admitted = await admit(context, "update", resource, exists=True)
     written = await context.services.store.commit(

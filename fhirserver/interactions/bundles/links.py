@@ -1,0 +1,188 @@
+"""Links between the entries of a Bundle: found by `fullUrl`, and rewritten to where the resources really go.
+
+Rewritten are references, elements of the types uri, url, oid and uuid, and `href` and `src` in narratives. Canonicals are not,
+nor what names a thing rather than links to it: `system`, and the `url` of an extension or of the resource itself.
+
+https://hl7.org/fhir/R4/http.html#trules and https://hl7.org/fhir/R4/bundle.html#references
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fhirserver.definitions import Definitions
+from fhirserver.model.reference import Reference
+from fhirserver.model.resource import Resource
+
+Target = str
+"""`Type/id`."""
+
+_RESTFUL_BASE = re.compile(r"(https?://\S+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_ATTRIBUTE = re.compile(r"""(\b(?:href|src)\s*=\s*)("[^"]*"|'[^']*')""")
+_LINK_TYPES: Final = frozenset(("uri", "url", "oid", "uuid"))
+_NAMES: Final = frozenset(("system", "url"))
+
+
+def link_key(url: str, base_url: str) -> str:
+    """What a `fullUrl` or an absolute reference is found by: what lies on our own base by its relative form."""
+    reference = Reference.parse(url, base_url)
+    return reference.local or url
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the entries of a Bundle go, by the key of their `fullUrl`; and the conditional references that are resolved."""
+
+    definitions: Definitions
+    base_url: str
+    targets: Mapping[str, Target]
+    resolved: Mapping[str, Target]
+
+    def rewritten(self, resource: Resource, full_url: str | None) -> Resource:
+        """The resource with its links rewritten; itself, where there are none. `full_url` is that of its own entry."""
+        if not self.targets and not self.resolved:
+            return resource
+        found = _Rewriting(self, resource["resourceType"], _base_of(full_url, self.base_url)).value(resource, ())
+        return found if isinstance(found, dict) else resource
+
+    def reference(self, text: str, base: str | None) -> str | None:
+        """Where this reference leads; None where it stays as it is."""
+        if text.startswith("#"):
+            return None
+        if (target := self.resolved.get(text)) is not None:
+            return target
+        if (target := self.targets.get(text)) is not None and base is None:
+            return target
+        found = Reference.parse(text, self.base_url)
+        key = found.local
+        if key is None:
+            url = found.url or ""
+            key = url if found.version is None else url.removesuffix(f"/_history/{found.version}")
+        elif base is not None and not text.startswith(("http:", "https:")):
+            key = f"{base}/{key}"
+        target = self.targets.get(key)
+        if target is None or target == found.local:
+            return None  # what keeps its place keeps its version as well
+        return target if found.fragment is None else f"{target}#{found.fragment}"
+
+
+class _Rewriting:
+    """One resource on its way."""
+
+    def __init__(self, links: Links, resource_type: str, base: str | None) -> None:
+        self._links = links
+        self._resource_type = resource_type
+        self._base = base
+
+    def value(self, value: Any, path: tuple[str, ...]) -> Any:
+        """The value rewritten, or None where nothing in it changes."""
+        if type(value) is dict:
+            return self._object(value, path)
+        if type(value) is list:
+            changed = None
+            for index, item in enumerate(value):
+                new = self._text(item, path) if type(item) is str else self.value(item, path)
+                if new is not None:
+                    changed = changed if changed is not None else list(value)
+                    changed[index] = new
+            return changed
+        return None
+
+    def _object(self, value: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any] | None:
+        changed: dict[str, Any] | None = None
+        if path and isinstance(inner := value.get("resourceType"), str):
+            new = _Rewriting(self._links, inner, self._base)._members(value, ())
+        else:
+            new = self._members(value, path)
+        for key, each in new:
+            changed = changed if changed is not None else dict(value)
+            changed[key] = each
+        return changed
+
+    def _members(self, value: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        for key, each in value.items():
+            kind = type(each)
+            if kind is str:
+                if key == "reference":
+                    new = self._links.reference(each, self._base)
+                elif key == "div" and path and path[-1] == "text":
+                    new = self._narrative(each)
+                else:
+                    new = self._text(each, (*path, key))
+            elif kind is dict or kind is list:
+                new = self.value(each, (*path, key))
+            else:
+                continue
+            if new is not None:
+                yield key, new
+
+    def _text(self, text: str, path: tuple[str, ...]) -> str | None:
+        links = self._links
+        if ":" not in text:
+            return None
+        target = links.targets.get(text)
+        if target is None and text.startswith(links.base_url):
+            target = links.targets.get(link_key(text, links.base_url))
+        if target is None or (path[-1] in _NAMES and (path[-1] == "system" or self._is_name(path))):
+            return None
+        return target if _type_at(links.definitions, self._resource_type, path) in _LINK_TYPES else None
+
+    def _is_name(self, path: tuple[str, ...]) -> bool:
+        return len(path) == 1 or path[-2] in ("extension", "modifierExtension")
+
+    def _narrative(self, text: str) -> str | None:
+        def replaced(match: re.Match[str]) -> str:
+            quote, link = match[2][0], html.unescape(match[2][1:-1])
+            target = self._links.reference(link, self._base)
+            return match[0] if target is None else f"{match[1]}{quote}{target}{quote}"
+
+        new = _ATTRIBUTE.sub(replaced, text)
+        return new if new != text else None
+
+
+def references_of(value: Any) -> Iterator[str]:
+    """The text of every literal reference inside."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if type(value) is dict:
+            text = value.get("reference")
+            if type(text) is str:
+                yield text
+            stack.extend(each for each in value.values() if type(each) is dict or type(each) is list)
+        elif type(value) is list:
+            stack.extend(value)
+
+
+def _base_of(full_url: str | None, base_url: str) -> str | None:
+    """The base that relative references of this entry are relative to, if it is not our own."""
+    found = _RESTFUL_BASE.fullmatch(full_url or "")
+    if found is None or Reference.parse(full_url or "", base_url).local is not None:
+        return None
+    return found[1]
+
+
+def _type_at(definitions: Definitions, resource_type: str, path: tuple[str, ...]) -> str | None:
+    """The type of the element that these JSON names lead to."""
+    place, code = resource_type, None
+    for name in path:
+        if code is not None and not definitions.children(place):
+            place = code
+        found = _named(definitions, place, name)
+        if found is None:
+            return None
+        place, code = found
+    return code
+
+
+def _named(definitions: Definitions, place: str, name: str) -> tuple[str, str] | None:
+    """The path, and the type, of the element with this JSON name right below a place."""
+    for element in definitions.children(place):
+        for json_name, type in element.json_names():
+            if json_name == name:
+                return element.path, type.code if type is not None else "BackboneElement"
+    return None

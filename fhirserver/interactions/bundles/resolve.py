@@ -1,0 +1,255 @@
+"""Which resources the entries are about: criteria and conditional references against what is stored, and against each other.
+
+Matches are those that the caller sees, in the transaction that writes. Deletions come first: what is deleted here is found no more.
+What is created here is found by what comes later.
+
+https://hl7.org/fhir/R4/http.html#trules
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fhirserver.access.matching import is_visible, seen
+from fhirserver.access.principal import allows
+from fhirserver.interactions.bundles.criteria import MANY, Criteria
+from fhirserver.interactions.bundles.entry import Failed, at
+from fhirserver.interactions.bundles.plan import OVERLAP, Mentioned, Plan, Planned, check_overlap, may_use_key
+from fhirserver.interactions.candidate import as_stored, identified
+from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import BadRequest, NotFound, PreconditionFailed
+from fhirserver.model.resource import Version
+from fhirserver.search.expression import And, Expression, In
+from fhirserver.search.match import match
+from fhirserver.search.permit import Permit
+from fhirserver.store import Tx
+from fhirserver.validation import error_for
+
+_NO_TARGET: Final = "The conditional reference finds no resource; it must find one."
+_TARGETS: Final = "The conditional reference finds several resources; it must find one."
+_OTHER_ID: Final = "The id in the body is not that of the resource that the criteria find."
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Resolution:
+    """Where each entry goes, by its number.
+
+    `ids`: of those that write something; `replaced`: whose criteria found what they write. `found`: conditional creates with the
+    version that was there, `same`: with the other entry that creates it. `references`: targets of conditional references.
+    """
+
+    ids: dict[int, str] = field(default_factory=dict)
+    replaced: set[int] = field(default_factory=set)
+    found: dict[int, Version] = field(default_factory=dict)
+    same: dict[int, int] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+
+
+def settled(plan: Plan) -> Resolution:
+    """The resolution of a plan that asks nothing."""
+    return Resolution(ids={each.index: each.id for each in plan.writes if each.id is not None})
+
+
+async def resolve(context: Context, tx: Tx, plan: Plan) -> Resolution:
+    """Find what the entries are about. Raises Failed."""
+    rows, permits = await _rows(context, tx, plan)
+    resolving = _Resolving(context, plan, rows, permits)
+    found = resolving.writes()
+    check_overlap((each.index, each.entry.resource_type, resolving.ids.get(each.index)) for each in plan.writes)
+    # Side by side: reads of one turn are one query.
+    versions = await asyncio.gather(*(tx.read(*each, permits[each[0]]) for each in found.values()))
+    for index, version in zip(found, versions, strict=True):
+        assert version is not None, "It was found in this transaction, under this permit."  # noqa: S101
+        resolving.found[index] = version
+    for text, mentioned in plan.references.items():
+        resolving.references[text] = await resolving.target(tx, text, mentioned)
+    return Resolution(resolving.ids, resolving.replaced, resolving.found, resolving.same, resolving.references)
+
+
+async def _rows(
+    context: Context, tx: Tx, plan: Plan
+) -> tuple[Mapping[Criteria, Sequence[dict[str, Any]]], Mapping[str, Permit]]:
+    """The visible matches of all criteria, one question a type."""
+    services, principal = context.services, context.principal
+    wanted: defaultdict[str, dict[Criteria, None]] = defaultdict(dict)
+    for each in plan.writes:
+        if each.criteria is not None:
+            wanted[each.criteria.resource_type][each.criteria] = None
+    for mentioned in plan.references.values():
+        criteria = mentioned.criteria
+        if allows(principal, criteria.resource_type, "search-type"):
+            wanted[criteria.resource_type][criteria] = None
+    rows: dict[Criteria, Sequence[dict[str, Any]]] = {}
+    permits: dict[str, Permit] = {}
+    for resource_type, criteria_of_type in wanted.items():
+        expressions = [each.expression for each in criteria_of_type]
+        found, permits[resource_type] = await seen(services.gate, tx, principal, resource_type, expressions)
+        rows.update(zip(criteria_of_type, found, strict=True))
+    return rows, permits
+
+
+class _Resolving:
+    """A resolution under way."""
+
+    def __init__(
+        self,
+        context: Context,
+        plan: Plan,
+        rows: Mapping[Criteria, Sequence[dict[str, Any]]],
+        permits: Mapping[str, Permit],
+    ) -> None:
+        self._context = context
+        self._plan = plan
+        self._rows = rows
+        self._permits = permits
+        self._gone: set[Key] = set()
+        self._planned = {each.index: each for each in plan.writes}
+        self._documents: dict[int, dict[str, Any]] = {}
+        self._created = _Created(self._document)
+        self.ids: dict[int, str] = {}
+        self.replaced: set[int] = set()
+        self.found: dict[int, Version] = {}
+        self.same: dict[int, int] = {}
+        self.references: dict[str, str] = {}
+
+    def writes(self) -> dict[int, Key]:
+        """Settle every entry, in the order of processing; the answer is what conditional creates found stored."""
+        found: dict[int, Key] = {}
+        for planned in self._plan.writes:
+            with at(planned.index):
+                self._settle(planned, found)
+        return found
+
+    def _settle(self, planned: Planned, found: dict[int, Key]) -> None:
+        index, entry, criteria = planned.index, planned.entry, planned.criteria
+        if criteria is None:
+            assert planned.id is not None, "Without criteria there is an id, given or new."  # noqa: S101
+            self._go(planned, planned.id)
+            return
+        stored, created = self._matches(criteria)
+        if len(stored) + len(created) > 1:
+            raise PreconditionFailed(MANY)
+        if created:
+            if entry.method != "POST":
+                raise BadRequest(OVERLAP, code="duplicate")
+            self.same[index] = created[0]
+        elif stored and entry.method == "POST":
+            found[index] = (entry.resource_type, stored[0])
+        elif stored:
+            if planned.resource is not None and planned.resource.get("id", stored[0]) != stored[0]:
+                raise BadRequest(_OTHER_ID, expression=f"{entry.resource_type}.id")
+            self.replaced.add(index)
+            self._go(planned, stored[0])
+        elif entry.method == "PATCH":
+            raise NotFound
+        elif planned.id is not None:
+            self._go(planned, planned.id)
+
+    def _go(self, planned: Planned, id: str) -> None:
+        self.ids[planned.index] = id
+        if planned.entry.method == "DELETE":
+            self._gone.add((planned.entry.resource_type, id))
+        elif planned.entry.method == "POST":
+            self._created.add(planned.entry.resource_type, planned.index)
+
+    def _matches(self, criteria: Criteria) -> tuple[list[str], list[int]]:
+        """The ids of what is stored and stays, and the numbers of the creates among these entries, that meet the criteria."""
+        resource_type = criteria.resource_type
+        stored = [row["_id"] for row in self._rows.get(criteria, ()) if (resource_type, row["_id"]) not in self._gone]
+        return stored, [index for index in self._created.like(criteria) if self._meets(index, criteria)]
+
+    def _meets(self, index: int, criteria: Criteria) -> bool:
+        """Whether what an entry is about to write meets the criteria, and would be visible to who writes it."""
+        document = self._document(index)
+        permit = self._permits.get(criteria.resource_type)
+        is_seen = permit is None or is_visible(permit, criteria.resource_type, document)
+        return is_seen and match(criteria.expression, document)
+
+    def _document(self, index: int) -> dict[str, Any]:
+        found = self._documents.get(index)
+        return self._documents.setdefault(index, self._candidate(index)) if found is None else found
+
+    def _candidate(self, index: int) -> dict[str, Any]:
+        services, planned = self._context.services, self._planned[index]
+        resource_type = planned.entry.resource_type
+        resource = identified(planned.resource or {}, self.ids[index])
+        error = error_for(services.validator.validate(resource, resource_type=resource_type))
+        if error is not None:
+            raise Failed([(index, error)])
+        return as_stored(self._context, resource["id"], services.derive(resource_type, resource))
+
+    async def target(self, tx: Tx, text: str, mentioned: Mentioned) -> str:
+        """The one resource that a conditional reference leads to, after everything here is written."""
+        criteria = mentioned.criteria
+        with at(mentioned.index):
+            found = self._targets(criteria, self._rows.get(criteria, ()))
+            if not found and all(may_use_key(self._context, criteria, source) for source in mentioned.sources):
+                services = self._context.services
+                now = services.clock().timestamp()
+                rows = await services.patient_keys.resolve(tx, self._context.principal, criteria.expression, now)
+                found = self._targets(criteria, rows)
+            if len(found) != 1:
+                raise PreconditionFailed(_TARGETS if found else _NO_TARGET)
+        return f"{criteria.resource_type}/{found.pop()}"
+
+    def _targets(self, criteria: Criteria, rows: Sequence[dict[str, Any]]) -> set[str]:
+        """The ids of what meets the criteria once the entries are written."""
+        resource_type = criteria.resource_type
+        stored = {row["_id"] for row in rows if (resource_type, row["_id"]) not in self._gone}
+        changed = {id for index, id in self.ids.items() if self._is_new_state(index, resource_type)}
+        written = {self.ids[index] for index in self._created.like(criteria) if self._meets(index, criteria)}
+        updated = {
+            self.ids[index]
+            for index in self.ids
+            if self._is_new_state(index, resource_type)
+            and self._planned[index].entry.method == "PUT"
+            and self._meets(index, criteria)
+        }
+        return (stored - changed) | written | updated
+
+    def _is_new_state(self, index: int, resource_type: str) -> bool:
+        planned = self._planned[index]
+        return planned.resource is not None and planned.entry.resource_type == resource_type
+
+
+class _Created:
+    """What these entries create, to be found by the values that a criterion names first."""
+
+    def __init__(self, document: Callable[[int], dict[str, Any]]) -> None:
+        self._document = document
+        self._indexes: defaultdict[str, list[int]] = defaultdict(list)
+        self._values: dict[tuple[str, str], tuple[int, defaultdict[Any, list[int]]]] = {}
+
+    def add(self, resource_type: str, index: int) -> None:
+        """One more create."""
+        self._indexes[resource_type].append(index)
+
+    def like(self, criteria: Criteria) -> list[int]:
+        """The creates that may meet the criteria; no other one does."""
+        indexes = self._indexes.get(criteria.resource_type, [])
+        lead = next((term for term in _terms(criteria.expression) if isinstance(term, In)), None)
+        if lead is None or not indexes:
+            return indexes
+        known, values = self._values.get((criteria.resource_type, lead.path), (0, defaultdict(list)))
+        for index in indexes[known:]:
+            for value in _values(self._document(index), lead.path):
+                values[value].append(index)
+        self._values[criteria.resource_type, lead.path] = len(indexes), values
+        return sorted({index for value in lead.values for index in values.get(value, ())})
+
+
+def _terms(expression: Expression) -> Iterable[Expression]:
+    return expression.terms if isinstance(expression, And) else (expression,)
+
+
+def _values(document: Any, path: str) -> Sequence[Any]:
+    """The values at a dotted path that can be looked up."""
+    for step in path.split("."):
+        document = document.get(step) if isinstance(document, dict) else None
+    return document if isinstance(document, list) else (document,)
