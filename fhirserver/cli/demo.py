@@ -1,8 +1,8 @@
 """The demonstration of `serve --demo`: records of a small polyclinic, loaded once, with tokens and lines to try it by.
 
 The seed is built for a week, the anchor, that each Bundle states; what lies near it is moved by whole weeks into the current
-one. Entries are written each by itself under their own ids. A load that was killed goes on where it ended; what a user has
-changed since is left alone.
+one. Entries are written each by itself under their own ids, several at a time. A load that was killed goes on where it ended;
+what a user has changed since is left alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fhirserver.model.outcome import Gone, NotFound
 
 NEAR = timedelta(days=60)
 MINUTES = 8 * 60
+AT_ONCE = 64
 REASON = "demonstration"
 
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.]+(?:Z|[+-]\d\d:\d\d))?")
@@ -66,8 +67,7 @@ async def load(services: Services) -> Shown:
     if not state["loaded"]:
         await progress.put(state)
         operator = Context(services, replace(OPEN, client=REASON), REASON)
-        for bundle in bundles():
-            await _write(operator, bundle, date.fromisoformat(state["week"]))
+        await _write(operator, _resources(date.fromisoformat(state["week"])))
         await progress.put({**state, "loaded": True})
     return await _issue(services, now)
 
@@ -135,12 +135,24 @@ RESULT=$(curl -s -D - -o /dev/null {json} -H "Authorization: Bearer $LABORATORY"
 """
 
 
-async def _write(operator: Context, bundle: dict[str, Any], week: date) -> None:
-    anchor = date.fromisoformat(bundle["timestamp"][:10])
-    weeks = (week - _monday(anchor)).days // 7
-    resources = [moved(entry["resource"], anchor, weeks) for entry in bundle["entry"]]
-    # Each is a write of its own; those that wait together share a commit.
-    await asyncio.gather(*[_put(operator, resource) for resource in resources])
+def _resources(week: date) -> Iterator[dict[str, Any]]:
+    """What is to be written, with its dates moved into the week."""
+    for bundle in bundles():
+        anchor = date.fromisoformat(bundle["timestamp"][:10])
+        weeks = (week - _monday(anchor)).days // 7
+        for entry in bundle["entry"]:
+            yield moved(entry["resource"], anchor, weeks)
+
+
+async def _write(operator: Context, resources: Iterator[dict[str, Any]]) -> None:
+    async def writer() -> None:
+        # Every writer takes from the same iterator. Each write is its own; those that wait together share a commit.
+        for resource in resources:
+            await _put(operator, resource)
+
+    async with asyncio.TaskGroup() as writers:
+        for _ in range(AT_ONCE):
+            writers.create_task(writer())
 
 
 async def _put(operator: Context, resource: dict[str, Any]) -> None:
