@@ -5,7 +5,7 @@ Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same in
 """
 
 from fhirserver.store.changes import Change
-from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
+from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal, Write, Written
 from fhirserver.store.histories import Mark, Span
 from fhirserver.store.layout import LayoutError
 from fhirserver.store.resources import Page, Position
@@ -22,6 +22,7 @@ __all__ = [
     "Member",
     "Page",
     "Position",
+    "Prepared",
     "Refused",
     "Seal",
     "Span",

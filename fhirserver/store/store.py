@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Self, TypeVar
 
@@ -12,9 +12,10 @@ from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import changes as change_stream
+from fhirserver.store.bulk import Bulk
 from fhirserver.store.client import QUERY_MS, Document, Mongo, translated
 from fhirserver.store.coalesce import Coalescer
-from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, request_rows
+from fhirserver.store.commit import Committer, Derive, Prepared, Seal, Write, Written, request_rows
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
@@ -59,6 +60,7 @@ class Store:
         self._facts = Facts(mongo, self._coalescer)
         self._layout = Layout(mongo)
         self._committer = Committer(mongo, clock=clock, seal=seal, native_copy=native_copy)
+        self._bulk = Bulk(mongo, clock=clock, seal=seal, native_copy=native_copy)
         self._transactor = Transactor(mongo, self._layout, clock=clock, seal=seal, native_copy=native_copy)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
         self._is_started = False
@@ -171,6 +173,16 @@ class Store:
         for collection, _ in write.companions:
             await self._layout.ensure_rows(collection)
         return await self._committer.commit(write)
+
+    def prepare(self, write: Write) -> Prepared:
+        """A write that is to create, made ready for `insert`; on any thread. Raises TooLarge."""
+        return self._bulk.prepare(write)
+
+    async def insert(self, group: Sequence[Prepared]) -> list[Written | None]:
+        """Create in bulk, in one transaction where time allows; None for each resource that is there already."""
+        for resource_type in {prepared.write.resource_type for prepared in group}:
+            await self._layout.ensure(resource_type)
+        return await self._bulk.insert(group)
 
     async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = ()) -> T:
         """Run the body in a transaction of its own, again after a transient error, and commit what it wrote.
