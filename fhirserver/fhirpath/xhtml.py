@@ -53,6 +53,18 @@ _SCRIPT = re.compile(
     r"[\x00-\x20]*(?:javascript|vbscript)[\x00-\x20]*:|[\x00-\x20]*data[\x00-\x20]*:(?!image/)", re.IGNORECASE
 )
 
+# Most narratives are made of these alone: tags with attributes that any element may have, and those of tables. What is
+# not written so is looked at element by element.
+_VALUE = r'\s*=\s*"[^"<>]*"'
+_COMMON = rf"(?:\s+(?:class|dir|id|lang|style|title){_VALUE})*+"
+_PLAIN = re.compile(
+    rf'<div\s+xmlns="{NAMESPACE}"{_COMMON}\s*>'
+    rf"(?:[^<]++|</?(?:{'|'.join(sorted(ELEMENTS, key=len, reverse=True))}){_COMMON}\s*/?>"
+    rf"|<t[dh](?:\s+(?:class|id|style|align|colspan|rowspan|valign|width){_VALUE})*+\s*>"
+    rf"|<table(?:\s+(?:class|id|style|border|cellpadding|cellspacing|width){_VALUE})*+\s*>)*+"
+)
+_TEXT = re.compile(r">[^<]*[^\s<]")
+
 
 class _Refused(Exception):
     """Raised inside the parser; the argument is the sentence."""
@@ -64,6 +76,7 @@ def xhtml_fault(text: str, *, is_strict: bool = True) -> str | None:
     Without `is_strict`, only whether it is one well-formed `div`.
     """
     parser = expat.ParserCreate(namespace_separator=" ")
+    is_strict = is_strict and _PLAIN.fullmatch(text) is None
     roots: list[str] = []
 
     def root(name: str, attributes: dict[str, str]) -> None:
@@ -114,6 +127,8 @@ def _look_at(name: str, attributes: dict[str, str]) -> None:
 
 def has_content(text: str) -> bool:
     """Whether something is there to see: text that is not white space, or an image."""
+    if "<!" not in text and _TEXT.search(text) is not None:
+        return True
     parser = expat.ParserCreate()
     seen: list[bool] = []
 

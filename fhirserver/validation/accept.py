@@ -1,7 +1,7 @@
-"""The fast reader: whether a resource is surely valid. What it does not accept, `walk` explains, or accepts after all.
+"""The fast reader: whether a resource is surely valid, its invariants included.
 
-Each shape becomes a table from JSON name to a check, most of them functions written in C, and one closure that runs it.
-Rare forms (siblings of primitives, contained resources, absolute references) are left to `walk`.
+What it does not accept, `walk` and `invariants` explain, or accept after all. Each shape becomes a table from JSON name to a check, most of them functions written in C, and one closure that runs it.
+Rare forms (siblings of primitives, contained resources, absolute references) are left to them.
 
 https://hl7.org/fhir/R4/json.html
 """
@@ -9,32 +9,64 @@ https://hl7.org/fhir/R4/json.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
+from fhirserver.fhirpath import Environment, FhirPathError
+from fhirserver.fhirpath.xhtml import has_content, xhtml_fault
+from fhirserver.model.outcome import Issue
 from fhirserver.validation.bindings import concept_fault
 from fhirserver.validation.datatypes import PRIMITIVES
+from fhirserver.validation.invariants import Invariants, broken
+from fhirserver.validation.rules import NATIVE, OF_CONTAINED, Rule, Rules
 from fhirserver.validation.shapes import Property, Shape, Shapes
 
 Check = Callable[[Any], object]
 
-_STUMBLES = (KeyError, TypeError, AttributeError)
+_STUMBLES = (KeyError, TypeError, AttributeError, FhirPathError)
 
 
 class Acceptor:
     """The fast reader of all types; each is made when first asked for."""
 
-    def __init__(self, shapes: Shapes) -> None:
+    def __init__(self, shapes: Shapes, rules: Rules) -> None:
         self._shapes = shapes
+        self._rules = rules
         self._objects: dict[tuple[str, frozenset[str]], Check] = {}
+        self._warnings: dict[str, tuple[Rule, ...]] = {}
+        # The checks take nothing but the value, so what rules need to know besides stands here, one resource at a time.
+        self._lock = Lock()
+        self._environment = Environment(None)
+        self._is_inner = False
+        self._is_advised = False
+        self._invariants = Invariants(shapes, rules)
 
     def accepts(self, resource: Any) -> bool:
         """True only for valid resources."""
-        try:
-            return bool(self._resource(resource))
-        except _STUMBLES:
-            # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
-            return False
+        return self.advice(resource) is not None
+
+    def advice(self, resource: Any) -> Sequence[Issue] | None:
+        """The warnings about a valid resource; None if it is not surely valid."""
+        with self._lock:
+            environment = self._environment
+            environment.steps = Environment.steps
+            self._is_inner = self._is_advised = False
+            try:
+                if not self._resource(resource):
+                    return None
+                environment.resource = resource
+                type = resource["resourceType"]
+                warnings = [
+                    broken(rule, resource, self._shapes[type], type)
+                    for rule in self._warnings[type]
+                    if not rule.holds(resource, environment)
+                ]
+            except _STUMBLES:
+                # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
+                return None
+        # Only the walk knows the places of what lies deeper.
+        return self._invariants.issues(resource) if self._is_advised else warnings
 
     def _resource(self, value: Any) -> object:
         type = value["resourceType"]
@@ -42,8 +74,17 @@ class Acceptor:
         if check is None:
             if type not in self._shapes.resource_types:
                 return False
+            rules = self._rules.of(type)
+            self._warnings[type] = tuple(rule for rule in rules if rule.severity == "warning")
             check = self._object(self._shapes[type], _ANY)
-        return check(value)
+        environment, outer = self._environment, self._environment.resource
+        environment.resource = value
+        if not check(value):
+            return False
+        if self._is_inner:
+            self._is_advised |= not all(rule.holds(value, environment) for rule in self._warnings[type])
+        environment.resource = outer
+        return True
 
     def _object(self, shape: Shape, targets: frozenset[str]) -> Check:
         """The check of a shape; for a Reference, one for each set of targets."""
@@ -52,6 +93,7 @@ class Acceptor:
             return found
         table: dict[str, Check] = {}
         check = _extension(shape, table) if shape.name == "Extension" else _object(shape, table)
+        check = self._ruled(check, self._rules_of_shape(shape))
         # Shapes hold each other in circles, so the check is known before its table is full.
         self._objects[shape.name, targets] = check
         if shape.is_resource:
@@ -66,10 +108,53 @@ class Acceptor:
             del table["type"]
         return check
 
+    def _rules_of_shape(self, shape: Shape) -> Sequence[Rule]:
+        """The rules of a type or nested element itself; warnings of a resource are asked apart."""
+        rules = self._rules.of(shape.name)
+        if shape.is_resource:
+            # Nothing is contained: what contains is not read here.
+            return [rule for rule in rules if rule.severity == "error" and rule.key not in OF_CONTAINED]
+        return rules
+
+    def _ruled(self, check: Check, rules: Sequence[Rule]) -> Check:
+        """The check, and after it the rules."""
+        if not rules:
+            return check
+        environment = self._environment
+        if len(rules) == 1:
+            holds = rules[0].holds
+            return lambda value: check(value) and holds(value, environment)
+        every = tuple(rule.holds for rule in rules)
+
+        def ruled(value: Any) -> bool:
+            if not check(value):
+                return False
+            for holds in every:  # noqa: SIM110 - `all` is slower by a third
+                if not holds(value, environment):
+                    return False
+            return True
+
+        return ruled
+
+    def _inner_resource(self, value: Any) -> object:
+        outer, self._is_inner = self._is_inner, True
+        found = self._resource(value)
+        self._is_inner = outer
+        return found
+
     def _item(self, property: Property) -> Check:
+        """The check of one value: of its type, and of the rules that the element adds."""
+        known = {rule.key for rule in self._rules.of(property.shape if property.kind == "complex" else property.type)}
+        known |= NATIVE.keys()  # the xhtml itself is checked so
+        rules = self._shapes.rules_of(property, self._rules) if property.kind != "resource" else ()
+        return self._ruled(self._typed(property), [rule for rule in rules if rule.key not in known])
+
+    def _typed(self, property: Property) -> Check:
         if property.kind == "resource":
-            return self._resource
+            return self._inner_resource
         if property.kind == "primitive":
+            if property.type == "xhtml":
+                return lambda text: xhtml_fault(text) is None and has_content(text)
             if property.bound is None:
                 return PRIMITIVES[property.type].fits
             value_set = property.bound.value_set
@@ -95,8 +180,8 @@ def _object(shape: Shape, table: Mapping[str, Check]) -> Check:
     if not single and not choices:
 
         def plain(value: Any) -> bool:
-            if not value:
-                return False
+            if len(value) < 2 and (not value or "id" in value):
+                return False  # ele-1
             for key, each in value.items():  # noqa: SIM110 - `all` is slower by a third
                 if not table[key](each):
                     return False
@@ -117,7 +202,7 @@ def _object(shape: Shape, table: Mapping[str, Check]) -> Check:
         for names in one_of:
             if value.keys().isdisjoint(names):
                 return False
-        return bool(value)
+        return len(value) > 1 or (bool(value) and "id" not in value)  # ele-1
 
     return full
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from fhirserver.definitions import Definitions, Element, ElementType, ValueSet
 from fhirserver.validation.datatypes import ELEMENT_ID
+from fhirserver.validation.rules import Rule, Rules
 
 Kind = Literal["primitive", "complex", "resource"]
 
@@ -28,7 +29,7 @@ class Property:
     """One JSON name of an object, with the one type that stands behind it.
 
     `type` is the code of the type; `shape` names the shape of a complex one. `stem` is the name as FHIRPath knows it:
-    `value` for `valueQuantity`. `has_sibling` says that `_name` may stand beside it.
+    `value` for `valueQuantity`. `has_sibling` says that `_name` may stand beside it. `element` is its definition.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Property:
     has_sibling: bool
     targets: frozenset[str]
     bound: Bound | None
+    element: Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Shapes:
         self.definitions = definitions
         self.resource_types = frozenset(definitions.concrete_types)
         self._made: dict[str, Shape] = {}
+        self._rules: dict[tuple[str, str], tuple[Rule, ...]] = {}
 
     def __getitem__(self, name: str) -> Shape:
         """The shape of a type or of a backbone element, by its path."""
@@ -110,7 +113,17 @@ class Shapes:
             has_sibling=kind == "primitive" and code != "xhtml" and name != "id" and element.path != "Extension.url",
             targets=frozenset() if "Resource" in targets else targets,
             bound=self._bound(element),
+            element=element,
         )
+
+    def rules_of(self, property: Property, rules: Rules) -> tuple[Rule, ...]:
+        """The rules for each value of a property."""
+        found = self._rules.get((property.element.path, property.name))
+        if found is None:
+            of = "string" if property.type == ELEMENT_ID else property.type
+            found = rules.of(property.shape if "." in property.shape else of, property.element)
+            self._rules[property.element.path, property.name] = found
+        return found
 
     def _bound(self, element: Element) -> Bound | None:
         binding = element.binding

@@ -11,19 +11,23 @@ from typing import Any
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
 from fhirserver.validation.accept import Acceptor
+from fhirserver.validation.invariants import Invariants
+from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
 from fhirserver.validation.walk import walk
 
 Check = Callable[[dict[str, Any]], Iterable[Issue]]
-"""A further check of a resource whose structure can be read: invariants and profiles are such."""
+"""A further check of a resource whose structure can be read: profiles are such."""
 
 
 class Validator:
-    """Validates resources against the base definitions, then by the further checks, in their order."""
+    """Validates resources against the base definitions and their invariants, then by the further checks, in their order."""
 
     def __init__(self, definitions: Definitions, checks: Sequence[Check] = ()) -> None:
         self._shapes = Shapes(definitions)
-        self._acceptor = Acceptor(self._shapes)
+        rules = Rules(definitions)
+        self._acceptor = Acceptor(self._shapes, rules)
+        self._invariants = Invariants(self._shapes, rules)
         self._checks = tuple(checks)
 
     def prepare(self, resource_types: Iterable[str]) -> None:
@@ -32,15 +36,20 @@ class Validator:
             self._acceptor.accepts({"resourceType": resource_type})
 
     def validate(self, resource: Any, *, resource_type: str | None = None) -> list[Issue]:
-        """All issues of a parsed resource; none if it is valid. `resource_type` is the type that it must have."""
+        """All issues of a parsed resource; if it is valid, warnings at most. `resource_type` is the type that it must have."""
         issues: list[Issue] = []
         if resource_type is not None and isinstance(resource, dict):
             found = resource.get("resourceType")
             if isinstance(found, str) and found != resource_type:
                 sentence = f"The resource is of another type; {resource_type} is expected here."
                 return [Issue("error", "structure", sentence, "resourceType")]
-        if not self._acceptor.accepts(resource):
+        advice = self._acceptor.advice(resource)
+        if advice is not None:
+            issues.extend(advice)
+        else:
             issues = walk(self._shapes, resource)
+            if not any(issue.code == "structure" for issue in issues):
+                issues += self._invariants.issues(resource)
         if not any(issue.code == "structure" for issue in issues):
             for check in self._checks:
                 issues.extend(check(resource))

@@ -14,6 +14,7 @@ from fhirserver.model.outcome import Issue
 from fhirserver.validation.bindings import code_fault, concept_fault
 from fhirserver.validation.datatypes import PRIMITIVES, is_json, json_type
 from fhirserver.validation.references import Container, reference_fault
+from fhirserver.validation.sentences import SENTENCES
 from fhirserver.validation.shapes import Property, Shape, Shapes
 
 ISSUE_LIMIT: Final = 1000
@@ -63,7 +64,7 @@ class _Walker:
             if "id" not in value:
                 self.add("required", "A contained resource must have an id.", f"{place}.id")
             if "contained" in value:
-                self.add("value", "A contained resource must not contain others.", f"{place}.contained")
+                self.add("value", f"dom-2: {SENTENCES['dom-2']}", f"{place}.contained")
         self.object(value, self.shapes[type], place, container or Container.of(value))
 
     def object(self, value: Any, shape: Shape, place: str, container: Container) -> None:
@@ -85,7 +86,8 @@ class _Walker:
             elif name not in seen:
                 seen.add(name)
                 if not property.is_allowed:
-                    self.add("value", f'"{name}" must not be given here.', f"{place}.{name}")
+                    rule = "sqty-1: " if shape.name == "SimpleQuantity" else ""
+                    self.add("value", f'{rule}"{name}" must not be given here.', f"{place}.{name}")
                 self.property(value, property, f"{place}.{name}", container)
         for stem, names in shape.required:
             if seen.isdisjoint(names):
@@ -102,7 +104,7 @@ class _Walker:
         has_value = any(not seen.isdisjoint(names) for stem, names in shape.choices)
         if has_value == ("extension" in value):
             problem = "both a value and extensions" if has_value else "neither a value nor extensions"
-            self.add("extension", f"The extension has {problem}; it must have exactly one of them.", place)
+            self.add("extension", f"ext-1: The extension has {problem}; it must have exactly one of them.", place)
 
     def unknown(self, key: str, shape: Shape, place: str) -> None:
         sentence = f"{_quoted(key)} is not an element of {shape.name}."
@@ -163,7 +165,8 @@ class _Walker:
             if isinstance(value, dict) and property.shape == "Reference":
                 fault = reference_fault(value, property.targets, container, self.shapes.resource_types)
                 if fault is not None:
-                    self.add(fault[0], f'"{property.name}" {fault[1]}', place)
+                    rule = "ref-1: " if fault[0] == "not-found" else ""
+                    self.add(fault[0], f'{rule}"{property.name}" {fault[1]}', place)
             elif (
                 isinstance(value, dict) and value and property.bound is not None and property.type == "CodeableConcept"
             ):

@@ -111,16 +111,17 @@ UCUM = "http://unitsofmeasure.org"
 
 
 def amount_of(quantity: Mapping[str, Any]) -> Amount | None:
-    """A Quantity of FHIR as FHIRPath's own; None if it has no value, a comparator, or no unit that is a code of UCUM."""
+    """A Quantity of FHIR as FHIRPath's own; None if it has no value, or a comparator."""
     value = plain(quantity.get("value"))
     if value is None or "comparator" in quantity:
         return None
-    code, system, unit = quantity.get("code"), quantity.get("system"), quantity.get("unit")
+    code, system, unit = (plain(quantity.get(name)) for name in ("code", "system", "unit"))
     if system == UCUM and isinstance(code, str):
         return Amount(Decimal(value), code)
     if code is None and unit is None:
         return Amount(Decimal(value))
-    return None
+    # Not a unit of UCUM: it is like itself alone.
+    return Amount(Decimal(value), f"\x00{system}|{code or unit}")
 
 
 def single(nodes: Nodes, what: str = "This") -> Node | None:

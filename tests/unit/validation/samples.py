@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from fhirserver.model.json import parse
+from fhirserver.model.outcome import Issue
 
 _TEXTS = {
     "observation": """
@@ -41,7 +42,7 @@ _TEXTS = {
        "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical",
          "code": "active"}]}}""",
     "bundle": """
-      {"resourceType": "Bundle", "type": "collection", "total": 1, "timestamp": "2026-01-02T10:00:00Z", "entry": [
+      {"resourceType": "Bundle", "type": "searchset", "total": 1, "timestamp": "2026-01-02T10:00:00Z", "entry": [
         {"fullUrl": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "resource": {"resourceType": "Patient", "gender": "male"}},
         {"resource": {"resourceType": "Observation", "status": "final", "code": {"text": "a"}}}]}""",
     "questionnaire": """
@@ -93,3 +94,8 @@ def paths(value: Any, path: Path = ()) -> list[Path]:
     for key, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         found.extend(paths(each, (*path, key)))
     return found
+
+
+def read(issues: list[Issue]) -> list[Issue]:
+    """What the readers say, without what rules say."""
+    return [issue for issue in issues if issue.code != "invariant"]

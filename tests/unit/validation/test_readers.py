@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from fhirserver.definitions import load
 from fhirserver.validation.accept import Acceptor
+from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
 from fhirserver.validation.walk import walk
 from tests.data.examples import example_resources
 from tests.unit.validation.samples import Absent, changed, names, paths, sample
 
 SHAPES = Shapes(load())
-ACCEPTOR = Acceptor(SHAPES)
+ACCEPTOR = Acceptor(SHAPES, Rules(load()))
 
 SAMPLES = [sample(name) for name in names()]
 WRONG: list[Any] = [
