@@ -12,7 +12,7 @@ from fhirserver.cli.failure import Failure, explained
 from fhirserver.definitions import load
 from fhirserver.store.embedded import OPEN_FILES, raise_file_limit
 from fhirserver.store.examine import Examined, examine
-from fhirserver.store.mongod import OLDEST, NoMongod, find
+from fhirserver.store.mongod import NoMongod, find
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,11 @@ def _machine(given: Namespace) -> Iterator[Finding]:
 
 def judged(seen: Examined) -> Iterator[Finding]:
     """What a look at the database means."""
-    version = ".".join(map(str, seen.version))
-    yield Finding(seen.version >= OLDEST, f"MongoDB {version}; {OLDEST[0]}.{OLDEST[1]} or newer is needed")
-    if seen.replica_set is None:
-        yield Finding(False, "no replica set: transactions need one; start mongod with --replSet and run rs.initiate()")
-    else:
-        yield Finding(seen.primary, f"replica set {seen.replica_set}{'' if seen.primary else ' has no primary here'}")
+    reasons = list(seen.unsuitable())
+    for reason in reasons:
+        yield Finding(False, reason)
+    if not reasons:
+        yield Finding(True, f"MongoDB {seen.version_text}, replica set {seen.replica_set}")
     if seen.layout is None:
         yield Finding(True, "layout: none yet; the first start writes it")
     elif seen.layout > seen.layout_known:

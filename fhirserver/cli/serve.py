@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -28,6 +29,7 @@ from fhirserver.cli.failure import Failure
 from fhirserver.rest.operate.log import configure
 from fhirserver.settings import Settings
 from fhirserver.store.embedded import raise_file_limit
+from fhirserver.store.examine import examine
 
 GRACE_SECONDS = 30
 WORKER_SECONDS = 60
@@ -90,6 +92,8 @@ async def _serve(given: Namespace, listening: socket.socket) -> None:
     stop = _Stop()
     async with _database(given, stop) as url:
         settings = database.settings(url, given)
+        for reason in (await examine(settings.mongo_url, settings.database)).unsuitable():
+            raise Failure(f"The database cannot be used: {reason}.")
         application = create_app(settings)
         services = await application.start()
         try:
@@ -111,7 +115,8 @@ async def _database(given: Namespace, stop: _Stop) -> AsyncIterator[str]:
         return
     embedded = database.embedded(given)
     url = await embedded.start()
-    keeper = asyncio.create_task(embedded.keep())
+    log = structlog.get_logger("fhirserver")
+    keeper = asyncio.create_task(embedded.keep(restarted=lambda: log.warning("mongod.restarted")))
     keeper.add_done_callback(lambda ended: None if ended.cancelled() else stop())
     try:
         yield url

@@ -5,11 +5,13 @@ https://www.mongodb.com/docs/manual/reference/command/hello/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fhirserver.store import indexes
 from fhirserver.store.client import Mongo, Query, translated
 from fhirserver.store.layout import LAYOUT, LAYOUT_ROWS
+from fhirserver.store.mongod import OLDEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,20 @@ class Examined:
     types: int
     missing_indexes: tuple[str, ...]
 
+    @property
+    def version_text(self) -> str:
+        """The version as people write it."""
+        return ".".join(map(str, self.version))
+
+    def unsuitable(self) -> Iterator[str]:
+        """Why a server cannot run on it, whatever is stored in it."""
+        if self.version < OLDEST:
+            yield f"MongoDB {self.version_text}: {OLDEST[0]}.{OLDEST[1]} or newer is needed"
+        if self.replica_set is None:
+            yield "no replica set: transactions need one; start mongod with --replSet and run rs.initiate()"
+        elif not self.primary:
+            yield f"replica set {self.replica_set}: it has no primary, or the address is that of another member"
+
 
 async def examine(url: str, database: str) -> Examined:
     """Look at the database. Raises Unavailable when it does not answer."""
@@ -37,7 +53,7 @@ async def examine(url: str, database: str) -> Examined:
         types = sorted(name for name in collections if name[:1].isupper() and "." not in name)
         return Examined(
             version=tuple(build["versionArray"][:3]),
-            replica_set=hello.get("setName"),
+            replica_set=hello.get("setName") or ("of a sharded cluster" if hello.get("msg") == "isdbgrid" else None),
             primary=bool(hello.get("isWritablePrimary")),
             layout=rows[0]["version"] if rows else None,
             layout_known=LAYOUT,

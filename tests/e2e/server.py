@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,8 +22,9 @@ READY = "Serving FHIR R4 at "
 class Server:
     """`fhirserver serve` on a folder and a port, started and ended as often as a test likes."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, mongo_url: str | None = None) -> None:
         self.folder = folder
+        self.mongo_url = mongo_url
         self.data = folder / "data"
         self.port = free_port()
         self.options = options
@@ -34,10 +35,12 @@ class Server:
 
     def launch(self) -> subprocess.Popen[str]:
         """Start the process, and do not wait."""
-        words = [COMMAND, "serve", "--port", str(self.port), "--data", str(self.data), *self.options]
+        place = [] if self.mongo_url else ["--data", str(self.data)]
+        words = [COMMAND, "serve", "--port", str(self.port), *place, *self.options]
+        variables = environment(self.folder) | ({"FHIRSERVER_MONGO_URL": self.mongo_url} if self.mongo_url else {})
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                words, cwd=self.folder, env=environment(self.folder), stdout=subprocess.PIPE, stderr=log, text=True
+                words, cwd=self.folder, env=variables, stdout=subprocess.PIPE, stderr=log, text=True
             )
         return self.process
 
@@ -111,7 +114,7 @@ def end(server: Server) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def environment(home: Path) -> Mapping[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """An empty home folder, and no settings of ours but where mongod is."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FHIRSERVER_")}
     named = {name: os.environ[name] for name in ("FHIRSERVER_MONGOD",) if name in os.environ}

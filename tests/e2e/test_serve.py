@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fhirserver.store.embedded import free_port
+from fhirserver.store.mongod import find
 from tests.e2e.server import Server, end, serving
 
 OBSERVATION: dict[str, Any] = {
@@ -169,3 +172,41 @@ def test_told_to_stop_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
         assert json.dumps("Traceback") not in server.log.read_text()
     finally:
         end(server)
+
+
+def test_a_database_that_is_named_by_the_environment_is_used_and_its_address_never_shown(
+    tmp_path: Path, mongo_url: str
+) -> None:
+    server = Server(tmp_path, "--auth", "none", mongo_url=mongo_url)
+    try:
+        server.start()
+        assert httpx.get(f"{server.address}/health/ready").status_code == 200
+        assert server.stop() == 0
+        assert not server.data.exists()
+        assert "mongodb" not in server.told + server.log.read_text()
+    finally:
+        end(server)
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_without_its_address(tmp_path: Path) -> None:
+    server = Server(tmp_path, mongo_url=f"mongodb://somebody:secret@127.0.0.1:{free_port()}/?directConnection=true")
+    out, _ = server.launch().communicate(timeout=60)
+    assert server.process is not None
+    assert (server.process.returncode, out) == (1, "")
+    (told,) = server.log.read_text().splitlines()
+    assert told.startswith("fhirserver serve: ")
+    assert "secret" not in told
+
+
+def test_a_database_without_a_replica_set_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "alone").mkdir()
+    words = [str(find(os.environ.get("FHIRSERVER_MONGOD"), tmp_path).binary), "--dbpath", str(tmp_path / "alone")]
+    alone = subprocess.Popen([*words, "--port", str(port), "--bind_ip", "127.0.0.1"], stdout=subprocess.DEVNULL)
+    try:
+        server = Server(tmp_path, mongo_url=f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=30000")
+        server.launch().communicate(timeout=60)
+        assert "The database cannot be used: no replica set" in server.log.read_text()
+    finally:
+        alone.kill()
+        alone.wait()

@@ -147,6 +147,16 @@ async def test_a_mongod_that_dies_under_its_server_comes_back_on_the_same_port(f
         await embedded.stop()
 
 
+async def test_a_mongod_that_does_not_come_up_again_is_given_up(folder: Path) -> None:
+    embedded = on(folder)
+    await embedded.start()
+    (folder / "keyfile").write_text("!")
+    os.kill(embedded.pid() or 0, signal.SIGKILL)
+    with pytest.raises(EmbeddedError, match="ended while starting"):
+        await embedded.keep()
+    await embedded.stop()
+
+
 async def test_the_mongod_of_a_killed_server_is_taken_over(folder: Path) -> None:
     pid = await asyncio.to_thread(killed_server, folder, with_mongod=False)
     embedded = on(folder)

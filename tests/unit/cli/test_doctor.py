@@ -20,9 +20,9 @@ def test_a_good_database_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"version": (5, 0, 9)}, "MongoDB 5.0.9; 6.0 or newer is needed"),
+        ({"version": (5, 0, 9)}, "MongoDB 5.0.9: 6.0 or newer is needed"),
         ({"replica_set": None}, "no replica set"),
-        ({"primary": False}, "replica set rs0 has no primary here"),
+        ({"primary": False}, "replica set rs0: it has no primary"),
         ({"layout": 2}, "made by a newer program"),
         ({"layout": 0}, "run `fhirserver reindex` for layout 1"),
         ({"missing_indexes": ("Patient.name",)}, "Patient.name missing"),
