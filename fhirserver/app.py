@@ -34,7 +34,7 @@ from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.request import BodyBounds
 from fhirserver.rest.responses import Receive, Scope, Send
-from fhirserver.rest.routes import TYPE_INTERACTIONS
+from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.search.extract import Extractor
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
@@ -177,7 +177,7 @@ def _statement(definitions: Definitions, instance: Instance) -> Callable[[], Awa
     making: list[asyncio.Task[bytes]] = []
 
     async def make() -> bytes:
-        return await asyncio.to_thread(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, instance)))
+        return await asyncio.to_thread(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
 
     async def statement() -> bytes:
         if not making:

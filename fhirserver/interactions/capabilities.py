@@ -31,8 +31,10 @@ class Instance:
     open_mode: bool
 
 
-def capabilities(definitions: Definitions, interactions: Sequence[str], instance: Instance) -> Resource:
-    """The CapabilityStatement. `interactions` are those that the routes have for every type."""
+def capabilities(
+    definitions: Definitions, interactions: Sequence[str], system: Sequence[str], instance: Instance
+) -> Resource:
+    """The CapabilityStatement. `interactions` are those that the routes have for every type, `system` those with all of them."""
     tables = {name: registry(definitions, name).searchable for name in definitions.resource_types}
     pointing = _pointing(tables, definitions.resource_types)
     return {
@@ -56,6 +58,7 @@ def capabilities(definitions: Definitions, interactions: Sequence[str], instance
                 "resource": [
                     _resource(name, interactions, tables[name], pointing[name]) for name in definitions.resource_types
                 ],
+                "interaction": [{"code": code} for code in system],
                 "compartment": [_COMPARTMENT + name.lower() for name in sorted(definitions.compartments)],
             }
         ],
@@ -92,10 +95,10 @@ def _resource(
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
-        "conditionalCreate": False,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
     }
     if includes:
         resource["searchInclude"] = includes
@@ -112,9 +115,7 @@ def _parameter(parameter: Searchable) -> dict[str, Any]:
     return said
 
 
-def _pointing(
-    tables: Mapping[str, Mapping[str, Searchable]], resource_types: Sequence[str]
-) -> Mapping[str, list[str]]:
+def _pointing(tables: Mapping[str, Mapping[str, Searchable]], resource_types: Sequence[str]) -> Mapping[str, list[str]]:
     """For each type, the reference parameters of all types that may point to it."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name, parameters in sorted(tables.items()):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -122,6 +123,12 @@ class Addresses:
         if name in self._types:
             return "This server does not support that operation, or the id is not a legal one."
         return "This is neither a resource type of R4 nor an operation of this server."
+
+
+@cache
+def addresses(definitions: Definitions) -> Addresses:
+    """The parser for these definitions."""
+    return Addresses(definitions.resource_types, members(definitions))
 
 
 def members(definitions: Definitions) -> Mapping[str, frozenset[str]]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar
 
 from fhirserver.definitions import Definitions
-from fhirserver.model.json import NESTING_LIMIT, parse
+from fhirserver.model.json import NESTING_LIMIT, RESOURCE_LIMIT, parse
 from fhirserver.model.outcome import BadRequest
 from fhirserver.rest import xml
 from fhirserver.rest.negotiate import is_xml
@@ -24,12 +24,14 @@ THREAD_BYTES: Final = 64 * 1024
 _PAGE_LEVELS: Final = 8
 
 
-async def resource_of(definitions: Definitions, body: bytes, format: Literal["json", "xml"]) -> Any:
+async def resource_of(
+    definitions: Definitions, body: bytes, format: Literal["json", "xml"], *, limit: int = RESOURCE_LIMIT
+) -> Any:
     """The body of a write, parsed. Raises BadRequest, or TooLarge."""
     if not body:
         raise BadRequest("The body is empty; a resource is needed.", code="structure")
     if format == "json":
-        return parse(body)
+        return parse(body, limit=limit)
     return await _beside(len(body), lambda: xml.read(definitions, body))
 
 

@@ -58,8 +58,11 @@ async def delete(request: Request) -> Answer:
     return Answer(204)
 
 
-def answer_to_write(request: Request, written: Written, content_type: bytes) -> Answer:
-    """201 with `Location`, or 200; the body as `Prefer` wants it, the resource if it does not say."""
+def answer_to_write(request: Request, written: Written, content_type: bytes, *, is_new: bool = True) -> Answer:
+    """201 with `Location`, or 200; the body as `Prefer` wants it, the resource if it does not say.
+
+    `is_new` is False where nothing was written, because it was there.
+    """
     version = written.version
     status = 201 if written.created else 200
     match request.preferences().returns:
@@ -67,10 +70,12 @@ def answer_to_write(request: Request, written: Written, content_type: bytes) -> 
             answer = Answer(status)
         case "OperationOutcome":
             sentence = "The resource was created." if written.created else "The resource was updated."
+            sentence = sentence if is_new else "The resource is there already; nothing was changed."
             answer = outcome(status, Issue("information", "informational", sentence), content_type=content_type)
         case _:
             answer = Answer(status, version.json or b"", content_type)
     answer.headers.extend(validators(version))
+    answer.version = version
     if written.created:
         base = request.context.services.base_url
         location = f"{base}/{version.resource_type}/{version.id}/_history/{version.version}"

@@ -9,10 +9,11 @@ import asyncio
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
+from fhirserver.model.json import RESOURCE_LIMIT
 from fhirserver.model.outcome import BadRequest, TooLarge, UnsupportedMediaType
 from fhirserver.rest import formats
 from fhirserver.rest.address import Address
@@ -53,6 +54,8 @@ class Request:
     context: Context
     format: str | None = None
     """The `_format` of a form; that of the address is among its parameters."""
+    faults: list[Exception] = field(default_factory=list)
+    """Faults of our own in parts of the request whose answer is an answer all the same: for the log."""
 
     def parameters(self) -> list[Pair]:
         """The pairs of the query string."""
@@ -78,10 +81,10 @@ class Request:
         """The body, decompressed. Raises TooLarge, or UnsupportedMediaType for an unknown Content-Encoding."""
         return await read_body(self.headers, self.receive, self.bounds)
 
-    async def resource(self) -> Any:
-        """The resource in the body. The Content-Type is looked at first."""
+    async def resource(self, *, limit: int = RESOURCE_LIMIT) -> Any:
+        """The resource in the body, of at most `limit` bytes. The Content-Type is looked at first."""
         format = sent_format(self.header(b"content-type"))
-        return await formats.resource_of(self.context.services.definitions, await self.body(), format)
+        return await formats.resource_of(self.context.services.definitions, await self.body(), format, limit=limit)
 
 
 def answer_type(headers: Mapping[bytes, bytes], format: str | None) -> bytes:

@@ -45,11 +45,15 @@ class Answer:
     """Whether `_pretty` was asked for elsewhere than in the address."""
     is_lasting: bool = False
     """Whether the same body is sent again and again."""
+    is_outcome: bool = False
+    """Whether the body is an OperationOutcome about the request."""
+    version: Version | None = None
+    """The version that the answer is about."""
 
 
 def of_version(version: Version, content_type: bytes, *, status: int = 200) -> Answer:
     """A resource, with its ETag and when it was last changed."""
-    return Answer(status, version.json or b"", content_type, validators(version))
+    return Answer(status, version.json or b"", content_type, validators(version), version=version)
 
 
 def validators(version: Version) -> list[Header]:
@@ -59,7 +63,7 @@ def validators(version: Version) -> list[Header]:
 
 def outcome(status: int, *issues: Issue, content_type: bytes = DEFAULT) -> Answer:
     """An OperationOutcome."""
-    return Answer(status, dump(operation_outcome(issues)), content_type)
+    return Answer(status, dump(operation_outcome(issues)), content_type, is_outcome=True)
 
 
 def prettied(body: bytes) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import histories, instances, patch, types
+from fhirserver.rest import bundles, conditionals, histories, instances, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -18,6 +18,8 @@ Handle = Callable[[Request], Awaitable[Answer]]
 
 CAPABILITIES: Final = "capabilities"
 OPTIONS: Final = "OPTIONS"
+BATCH: Final = "batch"
+TRANSACTION: Final = "transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,15 @@ class Route:
 _SEARCH = Route("search-type", types.search)
 _SEARCH_BY_FORM = Route("search-type", types.search_by_form)
 
-ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
-    Kind.SYSTEM: {},
+_OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.METADATA: {},
-    Kind.TYPE: {"GET": _SEARCH, "POST": Route("create", types.create)},
+    Kind.TYPE: {
+        "GET": _SEARCH,
+        "POST": Route("create", types.create),
+        "PUT": Route("update", conditionals.update),
+        "PATCH": Route("patch", conditionals.patch),
+        "DELETE": Route("delete", conditionals.delete),
+    },
     Kind.SEARCH: {"POST": _SEARCH_BY_FORM},
     Kind.INSTANCE: {
         "GET": Route("read", instances.read),
@@ -49,6 +56,12 @@ ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.COMPARTMENT: {"GET": _SEARCH},
     Kind.COMPARTMENT_SEARCH: {"POST": _SEARCH_BY_FORM},
 }
+"""What an entry of a Bundle may ask for: everything but another Bundle of requests."""
+
+ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
+    Kind.SYSTEM: {"POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES))},
+    **_OF_ENTRIES,
+}
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
 
 _OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_HISTORY))
@@ -60,13 +73,11 @@ def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:
 
 TYPE_INTERACTIONS: Final = _interactions(set(ROUTES) - _OF_SYSTEM)
 """The interactions that every resource type has."""
-SYSTEM_INTERACTIONS: Final = _interactions(_OF_SYSTEM)
-"""The interactions with all of them."""
+SYSTEM_INTERACTIONS: Final = tuple(sorted((BATCH, *_interactions(_OF_SYSTEM))))
+"""The interactions with all of them. A batch takes the route of a transaction."""
 
 
 def allowed(kind: Kind) -> tuple[str, ...]:
     """The methods of this kind of address, for `Allow`."""
-    if kind is Kind.SYSTEM:
-        return (OPTIONS,)
     methods = ("GET",) if kind is Kind.METADATA else tuple(ROUTES[kind])
     return (*methods, *(("HEAD",) if "GET" in methods else ()), OPTIONS)

@@ -9,8 +9,8 @@ from typing import Final
 
 from fhirserver.interactions.create import create as create_interaction
 from fhirserver.interactions.search import search_type
-from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
-from fhirserver.rest import binary
+from fhirserver.model.outcome import UnsupportedMediaType
+from fhirserver.rest import binary, conditionals
 from fhirserver.rest.address import Kind
 from fhirserver.rest.instances import answer_to_write
 from fhirserver.rest.negotiate import is_pretty, media_type
@@ -27,12 +27,11 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 async def create(request: Request) -> Answer:
     """`POST [base]/[type]`."""
-    if b"if-none-exist" in request.headers:
-        # To pass it over would store the resource a second time.
-        raise BadRequest("Conditional create (If-None-Exist) is not supported.", code="not-supported")
     resource_type = request.address.resource_type
     content_type = request.content_type()
     body = await binary.resource(request, None) if resource_type == "Binary" else await request.resource()
+    if b"if-none-exist" in request.headers:
+        return await conditionals.create(request, body, content_type)
     written = await create_interaction(request.context, resource_type, body)
     return answer_to_write(request, written, content_type)
 

@@ -17,7 +17,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhirserver.definitions import load, shipped
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.rest.address import Kind
-from fhirserver.rest.routes import ROUTES, TYPE_INTERACTIONS
+from fhirserver.rest.routes import ROUTES, SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.validation import Validator
 from tests.integration.serving import FHIR, Server
 
@@ -76,10 +76,14 @@ async def test_the_statement_is_valid(gated: Server) -> None:
 
 
 def test_every_interaction_of_the_routes_is_promised_and_no_other() -> None:
-    routed = {route.interaction for methods in ROUTES.values() for route in methods.values()}
-    statement = capabilities(load(), TYPE_INTERACTIONS, Instance(FHIR, "0", "2026", open_mode=False))
+    routed = {route.interaction for methods in ROUTES.values() for route in methods.values()} | {"batch"}
+    statement = capabilities(
+        load(), TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, Instance(FHIR, "0", "2026", open_mode=False)
+    )
+    of_system = {each["code"] for each in statement["rest"][0]["interaction"]}
+    assert of_system == {"batch", "transaction", "history-system"}
     for resource in statement["rest"][0]["resource"]:
-        assert {each["code"] for each in resource["interaction"]} == routed
+        assert {each["code"] for each in resource["interaction"]} == routed - of_system
     assert [each["type"] for each in statement["rest"][0]["resource"]] == list(load().resource_types)
     assert set(ROUTES) == set(Kind)
 
