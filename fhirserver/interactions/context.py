@@ -74,6 +74,11 @@ class Context:
         """The same request, reading inside a transaction."""
         return replace(self, within=transaction)
 
+    def now(self) -> datetime:
+        """The moment, in whole milliseconds, as pages and their cursors say it."""
+        now = self.services.clock()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
     def by(self) -> By:
         """Who writes, as the server knows it."""
         return self.principal.by(self.request_id)

@@ -81,7 +81,7 @@ async def history_instance(context: Context, request: HistoryRequest) -> History
     """The versions that the caller may see; NotFound where there is none."""
     services = context.services
     position = _opened(context, request)
-    asked = position["asked"] if position else services.clock()
+    asked = position["asked"] if position else context.now()
     permit = await services.gate.decide(context.principal, "history-instance", request.resource_type, ids=(request.id,))
     walk = _Walk(context, request, permit, position)
     versions = [version async for version in walk.versions()]
@@ -111,7 +111,7 @@ async def _over_the_feed(context: Context, request: HistoryRequest, permit: Perm
     services = context.services
     position = _opened(context, request)
     # Before the feed is read, and not after it: what is committed in between would be passed over by who polls from here.
-    asked = position["asked"] if position else services.clock()
+    asked = position["asked"] if position else context.now()
     after = Mark(position["updated"], position["row"]) if position else None
     span = Span(tuple(types), request.count, request.since, request.at, request.oldest_first)
     walked = await services.store.histories(span, permit, after=after)

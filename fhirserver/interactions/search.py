@@ -29,7 +29,7 @@ class Found:
 async def search_type(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
     """What matches and may be seen. `query` is the request in one spelling: a cursor is good for that query only."""
     services = context.services
-    asked = services.clock()
+    asked = context.now()
     permit = await services.gate.decide(
         context.principal,
         "search-type",

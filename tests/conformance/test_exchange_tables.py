@@ -23,7 +23,7 @@ import pytest
 from pymongo import MongoClient
 
 from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import FHIR, Server, serving
 
 Row = dict[str, Any]
 
@@ -77,7 +77,7 @@ async def asked(server: Server, step: Row) -> httpx.Response:
     content = json.dumps(step["json"]) if "json" in step else step.get("text")
     if content is not None and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json-patch+json" if method == "PATCH" else "application/fhir+json"
-    answer = await server(method, path, headers=headers, content=content)
+    answer = await server(method, path.removeprefix(FHIR), headers=headers, content=content)
     assert answer.status_code == step["status"], answer.text
     for name, expected in step.get("answer", {}).items():
         assert fits(answer.headers.get(name, _ABSENT), expected), (name, answer.headers)
