@@ -32,7 +32,7 @@ async def resource_of(
         raise BadRequest("The body is empty; a resource is needed.", code="structure")
     if format == "json":
         return parse(body, limit=limit)
-    return await _beside(len(body), lambda: xml.read(definitions, body))
+    return await _beside(len(body), lambda: xml.read(definitions, body, limit=limit))
 
 
 async def shape(answer: Answer, definitions: Definitions, *, pretty: bool) -> None:

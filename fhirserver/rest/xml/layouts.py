@@ -70,7 +70,7 @@ class Layouts:
         for position, element in enumerate(self._definitions.children(name)):
             if _is_attribute(element):
                 attributes.add(element.name)
-            elif element.max != 0:
+            else:
                 for json_name, type in element.json_names():
                     fields[json_name] = self._field(element, position, json_name, type)
         elements = {

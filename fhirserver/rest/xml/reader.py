@@ -237,8 +237,7 @@ class _Reader:
         """Report the element that has just begun, and look at nothing in it."""
         self._fault(sentence, step)
         self._passed_over = 1
-        if self._open:
-            self._open[-1].value = ""  # it is not empty
+        self._open[-1].value = ""  # it is not empty
 
     def _pass_deeper(self) -> None:
         self._passed_over += 1
