@@ -13,7 +13,7 @@ from fhirserver.fhirpath import Environment
 from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, Severity
-from fhirserver.validation.rules import Rule, Rules, is_empty
+from fhirserver.validation.rules import OF_CONTAINED, Rule, Rules, is_empty
 from fhirserver.validation.sentences import SENTENCES
 from fhirserver.validation.shapes import Property, Shape, Shapes
 from fhirserver.validation.walk import ISSUE_LIMIT
@@ -21,6 +21,8 @@ from fhirserver.validation.walk import ISSUE_LIMIT
 SHOWN = 40
 """Characters of a value that a message shows."""
 NAMES = 6
+NOT_CONTAINED = OF_CONTAINED | {"dom-6"}
+"""Rules that are not asked of contained resources."""
 
 
 class Invariants:
@@ -42,8 +44,8 @@ class Invariants:
         type = value["resourceType"]
         rules = self._rules.of(type)
         if container is not None:
-            # What is contained is told in the narrative around it.
-            rules = tuple(rule for rule in rules if rule.key != "dom-6")
+            # It is told in the narrative around it, and contains nothing itself.
+            rules = tuple(rule for rule in rules if rule.key not in NOT_CONTAINED)
         self._object(value, self._shapes[type], place, environment, rules, found)
 
     def _object(
@@ -138,7 +140,7 @@ class Invariants:
 
 def broken(rule: Rule, value: Any, shape: Shape | None, place: str, why: str = "") -> Issue:
     """A broken rule as an issue: its key, what it asks, and what was found."""
-    sentence = SENTENCES.get(rule.key) or f"The rule does not hold: {rule.expression}"
+    sentence = SENTENCES.get(rule.key) or f"This must hold: {rule.expression} ."
     text = f"{rule.key}: {sentence}{_found(rule, value, shape)}{why}"
     return Issue(cast("Severity", rule.severity), "invariant", text, place)
 

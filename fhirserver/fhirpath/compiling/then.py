@@ -77,9 +77,9 @@ class Into:
     def __call__(self, type: Static) -> Step | None:
         self.asked = True
         compiler = self.compiler
-        if type.is_any or type.name.startswith("System."):
+        if type.is_any:
             self.found = True
-            step = self.then(ANY) if type.is_any else None
+            step = self.then(ANY)
             return None if step is None else runtime.member(compiler.types.tables, self.name, step)
         if compiler.types.is_primitive(type):
             return self.beside(type)

@@ -96,9 +96,11 @@ def power(base: int | Decimal, exponent: int | Decimal) -> int | Decimal:
     """`power(exponent)`"""
     if isinstance(base, int) and isinstance(exponent, int) and 0 <= exponent <= 64:
         return int(base**exponent)
-    found = EXACT.power(Decimal(base), Decimal(exponent))
+    found = EXACT.power(Decimal(base), Decimal(exponent)).normalize(EXACT)
     is_whole = isinstance(base, int) and isinstance(exponent, int) and found == found.to_integral_value()
-    return int(found) if is_whole and abs(found) < 2**31 else found
+    if is_whole and abs(found) >= 2**31:
+        raise OverflowError
+    return int(found) if is_whole else found
 
 
 def logarithm(value: int | Decimal, base: int | Decimal) -> Decimal:
