@@ -85,6 +85,7 @@ async def _admitted(context: Context, planned: Plan, resolution: Resolution, tx:
     links = _links(context, planned, resolution)
     admitting = [each for each in planned.writes if each.index in resolution.ids]
     within = context if tx is None else context.inside(tx)
+    # Side by side: what the gate reads for entries of one turn is one query.
     outcomes = await asyncio.gather(
         *(_admit(within, each, resolution, links) for each in admitting), return_exceptions=True
     )

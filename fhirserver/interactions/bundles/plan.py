@@ -14,7 +14,7 @@ from fhirserver.access.matching import PatientKeys, check_search
 from fhirserver.access.principal import allows
 from fhirserver.interactions.bundles.criteria import Criteria, conditional_reference, criteria_of
 from fhirserver.interactions.bundles.entry import ORDER, Entry, Failed
-from fhirserver.interactions.bundles.links import references_of
+from fhirserver.interactions.bundles.links import conditional_references
 from fhirserver.interactions.candidate import check_id, resource_of
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.patch import check_scope
@@ -147,7 +147,9 @@ def _place(context: Context, entry: Entry, resource: Resource | None) -> str | N
 def _mention(context: Context, planned: Planned, references: dict[str, Mentioned]) -> None:
     """Take down the conditional references of a resource."""
     services, source = context.services, planned.entry.resource_type
-    for text in references_of(planned.resource):
+    if planned.resource is None:
+        return
+    for text in sorted(conditional_references(planned.resource)):
         if (mentioned := references.get(text)) is not None and source in mentioned.sources:
             continue
         found = conditional_reference(text, services.base_url)
