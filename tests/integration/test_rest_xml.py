@@ -403,3 +403,18 @@ async def test_the_official_examples_go_in_as_xml_and_come_back_as_they_were(ser
         assert exact(read(load(), served.content)) == exact(parse(got.content)), name
         assert served.content == put.content, name
     assert count > 600
+
+
+async def test_a_transaction_goes_in_and_out_in_xml(server: Server, new_id: str) -> None:
+    """http.html#transaction"""
+    entries = "".join(
+        f'<entry><resource><Patient><id value="{new_id}-{name}"/><birthDate value="1980"/></Patient></resource>'
+        f'<request><method value="PUT"/><url value="Patient/{new_id}-{name}"/></request></entry>'
+        for name in "ab"
+    )
+    content = f'<Bundle xmlns="http://hl7.org/fhir"><type value="transaction"/>{entries}</Bundle>'.encode()
+    bundle = resource_of(await server("POST", "", content=content, headers=SENDS))
+    assert bundle["type"] == "transaction-response"
+    assert [each["response"]["status"][:3] for each in bundle["entry"]] == ["201", "201"]
+    refused = await server("POST", "", content=content.replace(b"1980", b"soon"), headers=SENDS)
+    assert (refused.status_code, resource_of(refused)["resourceType"]) == (422, "OperationOutcome")
