@@ -38,6 +38,10 @@ _PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
 
 
+class HeldUp(Exception):
+    """Somebody else's transaction is in the way, or the connection broke: a later try may succeed."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     prepared: Prepared
@@ -55,10 +59,11 @@ class Committer:
         self._native_copy = native_copy
         self._queue: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
 
     async def commit(self, write: Write) -> Written | None:
         """The write, once it is on disk; None if there was nothing to delete."""
-        if len(self._queue) >= QUEUE:
+        if len(self._queue) + len(self._alone) >= QUEUE:
             raise Unavailable("Too many writes are waiting. Try again later.")
         prepared = prepare(write, native_copy=self._native_copy)
         loop = asyncio.get_running_loop()
@@ -70,8 +75,8 @@ class Committer:
 
     async def close(self) -> None:
         """Finish what was taken on."""
-        while self._runner is not None:
-            await self._runner
+        while self._runner is not None or self._alone:
+            await asyncio.gather(*self._alone, *([self._runner] if self._runner is not None else ()))
 
     async def _run(self) -> None:
         try:
@@ -113,8 +118,8 @@ class Committer:
         self._queue.extendleft(reversed(left))
         return group
 
-    async def _commit(self, session: Session, group: Sequence[_Waiting]) -> None:
-        """Try until it is done, or is known to be impossible, or the time is up."""
+    async def _commit(self, session: Session, group: Sequence[_Waiting], *, once: bool = False) -> None:
+        """Try until it is done, or is known to be impossible, or the time is up; raises HeldUp after one try if it is `once`."""
         aborted, pause = 0, _PAUSE
         while True:
             try:
@@ -133,13 +138,28 @@ class Committer:
             else:
                 _hand_out(group, outcomes)
                 return
+            if once:
+                raise HeldUp
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
+        # Each in a transaction of its own, and one that is held up by somebody else's lock beside the queue: it must not make
+        # its neighbours, or the groups behind it, wait for their deadlines.
         for waiting in group:
             try:
-                await self._commit(session, [waiting])
+                await self._commit(session, [waiting], once=True)
+            except HeldUp:
+                task = asyncio.create_task(self._go_alone(waiting))
+                self._alone.add(task)
+                task.add_done_callback(self._alone.discard)
             except Exception as error:
                 _refuse([waiting], error)
+
+    async def _go_alone(self, waiting: _Waiting) -> None:
+        try:
+            async with self._mongo.client.start_session(causal_consistency=False) as session:
+                await self._commit(session, [waiting])
+        except Exception as error:
+            _refuse([waiting], error)
 
     async def _attempt(self, session: Session, group: Sequence[_Waiting], *, check_ids: bool) -> list[Outcome]:
         left = max(waiting.deadline for waiting in group) - asyncio.get_running_loop().time()

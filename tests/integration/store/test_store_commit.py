@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from bson.decimal128 import Decimal128
+from pymongo import AsyncMongoClient
 
 from fhirserver.model import json
 from fhirserver.model.outcome import (
@@ -155,6 +156,25 @@ async def test_a_member_that_mongodb_refuses_leaves_its_neighbours_written(
     assert isinstance(outcomes[3], Conflict)
     assert {row["_id"] for row in await everything(mongo, "Observation")} == {f"n{n}" for n in range(8) if n != 3}
     assert len(await everything(mongo, "feed")) == 7
+
+
+async def test_a_record_that_somebody_else_holds_makes_no_neighbour_wait(
+    store: Store, writing: Any, mongo: Mongo, mongo_url: str, database_name: str
+) -> None:
+    """A dead server's transaction can hold a record for a minute: only who writes that record is told to come again."""
+    await writing.put("held")
+    async with AsyncMongoClient[dict[str, Any]](mongo_url) as client, client.start_session() as session:
+        await session.start_transaction()
+        held = client[database_name]["Observation"]
+        await held.update_one({"_id": "held"}, {"$set": {"touched": True}}, session=session)
+        waits = asyncio.ensure_future(store.commit(writing.write("PUT", "held")))
+        writes = [writing.write("POST", f"free{n}") for n in range(20)]
+        written = await asyncio.gather(*(store.commit(write) for write in writes))
+        again = await asyncio.gather(*(store.commit(writing.write("PUT", f"free{n}")) for n in range(20)))
+        assert [each.version.version for each in (*written, *again)] == [1] * 20 + [2] * 20
+        assert not waits.done()
+        await session.abort_transaction()
+        assert (await waits).version.version == 2
 
 
 async def test_a_member_whose_permit_raises_leaves_its_neighbours_written(store: Store, writing: Any) -> None:
