@@ -29,6 +29,8 @@ from fhirserver.model.resource import Resource
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
 from fhirserver.rest.facade import Bounds, Door, Facade
+from fhirserver.rest.openapi.document import About, description
+from fhirserver.rest.openapi.pages import pages
 from fhirserver.rest.operate.health import router
 from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
@@ -83,8 +85,16 @@ class Application:
         )
         authenticate = _authentication(settings, store)
         self._facade = Facade(self._door(services, authenticate))
-        self._rest = FastAPI(title="fhirserver", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+        self._rest = FastAPI(
+            title="fhirserver",
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+        )
         self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
+        self._rest.include_router(pages(_openapi(definitions, settings)))
         self.services = services
         return services
 
@@ -173,18 +183,26 @@ def _authentication(settings: Settings, store: Store) -> Authenticate:
 
 
 def _statement(definitions: Definitions, instance: Instance) -> Callable[[], Awaitable[bytes]]:
-    """The statement of capabilities, made when it is first asked for, beside the loop: it goes through every type."""
+    """The statement of capabilities."""
+    return _made_once(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
+
+
+def _openapi(definitions: Definitions, settings: Settings) -> Callable[[], Awaitable[bytes]]:
+    """The OpenAPI document."""
+    about = About(__version__, settings.base_url, settings.auth == "none")
+    return _made_once(lambda: dump(description(definitions, about)))
+
+
+def _made_once(make: Callable[[], bytes]) -> Callable[[], Awaitable[bytes]]:
+    """What is made when it is first asked for, beside the loop: it goes through every type."""
     making: list[asyncio.Task[bytes]] = []
 
-    async def make() -> bytes:
-        return await asyncio.to_thread(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
-
-    async def statement() -> bytes:
+    async def made() -> bytes:
         if not making:
-            making.append(asyncio.create_task(make()))
+            making.append(asyncio.create_task(asyncio.to_thread(make)))
         return await asyncio.shield(making[0])
 
-    return statement
+    return made
 
 
 def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
