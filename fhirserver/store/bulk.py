@@ -9,19 +9,20 @@ https://www.mongodb.com/docs/manual/reference/command/insert/
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import pymongo
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
-from fhirserver.model.outcome import FhirError, Unavailable
-from fhirserver.store.client import DURABLE, Mongo, Session
+from fhirserver.model.outcome import Unavailable
+from fhirserver.store.client import DURABLE, Mongo, Query, Session
 from fhirserver.store.commit.attempt import Aborted, Attempt
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
 from fhirserver.store.commit.prepare import Prepared, prepare
-from fhirserver.store.commit.write import Seal, Write, Written
+from fhirserver.store.commit.write import Seal, Write
 from fhirserver.store.feed import COMMIT_BOUND
 
 BATCH: Final = 1_000
@@ -47,53 +48,69 @@ class Bulk:
 
     def prepare(self, write: Write) -> Prepared:
         """The bytes of a write that is to create. May be called on any thread. Raises TooLarge."""
-        if write.method != "PUT" or not write.if_none_match_any or not write.may_create:
+        if write.method != "PUT" or write.if_match is not None or not write.may_create:
             raise ValueError("A bulk write creates, and only where there is nothing.")
         return prepare(write, native_copy=self._native_copy)
 
-    async def insert(self, group: Sequence[Prepared]) -> list[Written | None]:
-        """Write those whose ids are free, all in one transaction; None for those that are there already.
+    async def insert(self, units: Sequence[Sequence[Prepared]]) -> list[bool]:
+        """Write the units of which nothing is stored yet, all in one transaction; False for each that is left out.
 
-        No two of the group are the same resource. Raises Unavailable: then a part of the group may be on disk.
+        No two writes are of the same resource. Raises Unavailable: then some of the units may be on disk, each whole.
         """
         try:
             async with self._mongo.client.start_session(causal_consistency=False) as session:
-                outcomes = await self._until(session, group)
+                return await self._until(session, units)
         except _Slow:
             # A batch that takes longer than a commit may take goes in two halves: slow machines are given less at once.
-            if len(group) == 1:
+            if len(units) == 1:
                 raise Unavailable from None
-            middle = len(group) // 2
-            return await self.insert(group[:middle]) + await self.insert(group[middle:])
-        return [None if isinstance(outcome, FhirError) else outcome for outcome in outcomes]
+            middle = len(units) // 2
+            return await self.insert(units[:middle]) + await self.insert(units[middle:])
 
-    async def _until(self, session: Session, group: Sequence[Prepared]) -> list[Written | FhirError | None]:
-        for number in range(1, _TRIES + 1):
+    async def _until(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
+        for number in range(1, _TRIES):
             try:
-                return await self._attempt(session, group)
-            except Aborted as error:
-                if number == _TRIES:
-                    raise Unavailable from error
+                return await self._attempt(session, units)
+            except Aborted:
+                pass  # somebody else has just written one of them
             except PyMongoError as error:
                 if is_timeout(error):
                     raise _Slow from error
-                if is_unknown(error) or number == _TRIES:
+                if is_unknown(error):
                     raise Unavailable from error
-                if isinstance(error, OperationFailure) and not is_transient(error):
-                    raise
-                if not isinstance(error, OperationFailure | ConnectionFailure):
+                if not isinstance(error, ConnectionFailure) and not is_transient(error):
                     raise
             await asyncio.sleep(_PAUSE * number)
         raise Unavailable
 
-    async def _attempt(self, session: Session, group: Sequence[Prepared]) -> list[Written | FhirError | None]:
+    async def _attempt(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
         attempt = Attempt(self._mongo, session, self._clock, self._seal)
         try:
             with pymongo.timeout(COMMIT_BOUND.total_seconds()):
                 await session.start_transaction(write_concern=DURABLE)
-                outcomes = await attempt.run(group, check_ids=False)
-                if any(isinstance(outcome, Written) for outcome in outcomes):
+                taken = await self._taken(session, units)
+                is_free = [taken.isdisjoint(map(_key, unit)) for unit in units]
+                group = [each for unit, free in zip(units, is_free, strict=True) if free for each in unit]
+                if group:
+                    await attempt.run(group, check_ids=False, known_free=True)
                     await finish(session)
-            return outcomes
+            return is_free
         finally:
             await abort(session)
+
+    async def _taken(self, session: Session, units: Sequence[Sequence[Prepared]]) -> set[tuple[str, str]]:
+        """Which of them are stored already. Only ids are read."""
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for unit in units:
+            for prepared in unit:
+                wanted[prepared.write.resource_type].append(prepared.write.id)
+        taken: set[tuple[str, str]] = set()
+        for resource_type, ids in wanted.items():
+            query = Query({"_id": {"$in": ids}}, limit=len(ids), projection={"_id": 1}, hint="_id_")
+            rows = await self._mongo.find_plainly(resource_type, query, session)
+            taken |= {(resource_type, row["_id"]) for row in rows}
+        return taken
+
+
+def _key(prepared: Prepared) -> tuple[str, str]:
+    return prepared.write.resource_type, prepared.write.id

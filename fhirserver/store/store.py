@@ -178,11 +178,11 @@ class Store:
         """A write that is to create, made ready for `insert`; on any thread. Raises TooLarge."""
         return self._bulk.prepare(write)
 
-    async def insert(self, group: Sequence[Prepared]) -> list[Written | None]:
-        """Create in bulk, in one transaction where time allows; None for each resource that is there already."""
-        for resource_type in {prepared.write.resource_type for prepared in group}:
+    async def insert(self, units: Sequence[Sequence[Prepared]]) -> list[bool]:
+        """Create in bulk, each unit all or not at all; False for each of which something is there already."""
+        for resource_type in {prepared.write.resource_type for unit in units for prepared in unit}:
             await self._layout.ensure(resource_type)
-        return await self._bulk.insert(group)
+        return await self._bulk.insert(units)
 
     async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = ()) -> T:
         """Run the body in a transaction of its own, again after a transient error, and commit what it wrote.

@@ -1,0 +1,183 @@
+"""One load: files in turn, a batch read and judged on a thread while the one before it is written.
+
+Where each file stands is written down about once a second, so a load that was killed goes on from there. What it had written and
+not yet counted is recognised when it comes again: nothing is there twice, and the counts at the end are those of the whole load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
+
+from fhirserver.definitions import Definitions
+from fhirserver.interactions.load.report import Report
+from fhirserver.interactions.load.sources import Reader, Source
+from fhirserver.interactions.load.tally import Counts, Outcome
+from fhirserver.interactions.load.units import Unit, Units
+
+BATCH: Final = 1_000
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Resources, and bytes of their texts, that are read and judged together."""
+CHECKPOINT_SECONDS: Final = 1.0
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """Where the load of one file stands. `run` names this load of it; `report` is the size of the report.
+
+    A file that is `is_done` keeps its checkpoint until all files of the load are.
+    """
+
+    run: str
+    offset: int = 0
+    number: int = 0
+    report: int = 0
+    counts: Counts = field(default_factory=Counts)
+    is_done: bool = False
+
+    def as_row(self) -> dict[str, Any]:
+        """The checkpoint as it is kept."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """The checkpoint that was kept."""
+        counts = Counts(**row["counts"])
+        return cls(row["run"], row["offset"], row["number"], row["report"], counts, row["is_done"])
+
+
+@dataclass(slots=True)
+class Job:
+    """One file on its way. `is_uncertain`: what is found stored may have been written by this very load."""
+
+    source: Source
+    units: Units
+    run: str
+    is_uncertain: bool
+
+    def request(self, unit: Unit) -> str:
+        """The request id of what this unit writes."""
+        return f"load-{self.run}-{unit.number}"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a person who waits wants to know."""
+
+    file: str = ""
+    done: int = 0
+    size: int = 0
+    resources: int = 0
+
+
+class Target(Protocol, Generic[R]):
+    """Where resources go."""
+
+    def prepare(self, units: Sequence[Unit], job: Job) -> list[R]:
+        """What can be done on a thread, before the turn of these units comes."""
+
+    async def write(self, ready: Sequence[R], job: Job) -> list[Outcome]:
+        """Write them, and say what came of each."""
+
+    async def recall(self, key: str) -> Checkpoint | None:
+        """Where an unfinished load of this content stands."""
+
+    async def remember(self, key: str, checkpoint: Checkpoint) -> None:
+        """Write down where it stands."""
+
+    async def forget(self, key: str) -> None:
+        """It is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a load works with, besides its target."""
+
+    definitions: Definitions
+    base_url: str
+    new_run: Callable[[], str]
+    report: Report
+    progress: Callable[[Progress], None]
+
+
+async def load(paths: Sequence[Path], target: Target[R], means: Means) -> Counts:
+    """Load these files. What was refused stands in the report."""
+    sources = [await asyncio.to_thread(Source.of, path) for path in paths]
+    unfinished = [await target.recall(source.digest) for source in sources]
+    means.report.resume(max([each.report for each in unfinished if each is not None], default=0))
+    shown = Progress(size=sum(source.size for source in sources))
+    counts = Counts()
+    for source, checkpoint in zip(sources, unfinished, strict=True):
+        shown.file = str(source.path)
+        if checkpoint is not None and checkpoint.is_done:
+            shown.done, shown.resources = shown.done + source.size, shown.resources + checkpoint.counts.total
+            counts.join(checkpoint.counts)
+        else:
+            counts.join(await _Loading(source, target, means, checkpoint).run(shown))
+    for source in sources:
+        await target.forget(source.digest)
+    return counts
+
+
+class _Loading(Generic[R]):
+    """The load of one file."""
+
+    def __init__(self, source: Source, target: Target[R], means: Means, checkpoint: Checkpoint | None) -> None:
+        self._source, self._target, self._means = source, target, means
+        self._at = checkpoint or Checkpoint(means.new_run())
+        units = Units(means.definitions, means.base_url, source.digest)
+        self._job = Job(source, units, self._at.run, is_uncertain=checkpoint is not None)
+
+    async def run(self, shown: Progress) -> Counts:
+        loop = asyncio.get_running_loop()
+        before, noted = shown.done, loop.time()
+        with Reader(self._source, offset=self._at.offset, number=self._at.number) as reader:
+            batches = self._batches(reader)
+            next_one = asyncio.create_task(asyncio.to_thread(next, batches, None))
+            try:
+                while (batch := await next_one) is not None:
+                    units, ready, position = batch
+                    next_one = asyncio.create_task(asyncio.to_thread(next, batches, None))
+                    self._note(units, await self._target.write(ready, self._job))
+                    shown.done, shown.resources = before + position, shown.resources + sum(each.count for each in units)
+                    self._means.progress(shown)
+                    if loop.time() - noted > CHECKPOINT_SECONDS:
+                        noted = loop.time()
+                        await self._target.remember(self._source.digest, self._at)
+            finally:
+                with suppress(Exception):
+                    await next_one
+        self._at.is_done = True
+        await self._target.remember(self._source.digest, self._at)
+        shown.done = before + self._source.size
+        return self._at.counts
+
+    def _batches(self, reader: Reader) -> Iterator[tuple[list[Unit], list[R], int]]:
+        """Runs on a thread: the units that are left, judged."""
+        units: list[Unit] = []
+        count = size = 0
+        for text in reader.texts():
+            unit = self._job.units.of(text)
+            units.append(unit)
+            count += unit.count
+            size += len(text.data)
+            if count >= BATCH or size >= BATCH_BYTES:
+                yield units, self._target.prepare(units, self._job), reader.position
+                units, count, size = [], 0, 0
+        if units:
+            yield units, self._target.prepare(units, self._job), reader.position
+
+    def _note(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
+        report, is_lines = self._means.report, self._source.is_lines
+        for outcome in outcomes:
+            self._at.counts.add(outcome)
+        refused = [outcome for outcome in outcomes if outcome.fate == "refused"]
+        for outcome in sorted(refused, key=lambda each: (each.number, each.entry or 0)):
+            report.add(self._source.path, outcome, is_lines=is_lines)
+        self._at.offset, self._at.number, self._at.report = units[-1].end, units[-1].number, report.size
