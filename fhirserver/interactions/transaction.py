@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from fhirserver.interactions.bundles import Done, Entry, Failed, perform
@@ -21,10 +21,12 @@ async def transaction(context: Context, entries: Sequence[Entry]) -> list[Done]:
         raise placed(failed.failures) from None
 
 
-def placed(failures: Sequence[tuple[int, FhirError]]) -> FhirError:
-    """One refusal for all of these, with their places: the status is that of the first."""
+def placed(failures: Sequence[tuple[int, FhirError]], complete: Collection[int] = ()) -> FhirError:
+    """One refusal for all of these, with their places: the status is that of the first. Those of `complete` say theirs already."""
     error = failures[0][1].with_traceback(None)
-    error.issues = tuple(_placed(index, issue) for index, each in failures for issue in each.issues)
+    error.issues = tuple(
+        issue if index in complete else _placed(index, issue) for index, each in failures for issue in each.issues
+    )
     return error
 
 

@@ -77,7 +77,7 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
         except FhirError as error:
             refused[sent.index] = error
     if refused:
-        raise placed(sorted(refused.items(), key=lambda each: each[0]))
+        raise placed(sorted(refused.items(), key=lambda each: each[0]), requests.malformed)
     done = await transaction(request.context, entries)
     return {
         sent.index: each.answer if entry.read is not None else answer_to_done(sent.request, each, DEFAULT)

@@ -78,12 +78,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """A Bundle of requests: those that can be read, and the refusals of the others by their number."""
+    """A Bundle of requests: those that can be read, and the refusals of the others by their number.
+
+    `malformed` are those that are wrong as entries of a Bundle: their issues speak of places in it.
+    """
 
     type: str
     count: int
     entries: Sequence[Sent]
     refused: Mapping[int, FhirError]
+    malformed: frozenset[int]
 
 
 def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
@@ -95,6 +99,7 @@ def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
     if isinstance(entries, list) and len(entries) > ENTRIES:
         raise TooLarge(f"The Bundle has more than {ENTRIES} entries; send fewer at a time.")
     refused = _faults(request.context, bundle)
+    malformed = frozenset(refused)
     reader = _Reader(request, routes)
     sent: list[Sent] = []
     for index, entry in enumerate(entries):
@@ -104,7 +109,7 @@ def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
             sent.append(reader.entry(index, entry))
         except FhirError as error:
             refused[index] = error
-    return Requests(type, len(entries), sent, refused)
+    return Requests(type, len(entries), sent, refused, malformed)
 
 
 def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
@@ -148,7 +153,8 @@ class _Reader:
         methods = self._routes.get(address.kind, {})
         if (route := methods.get(read_as)) is None:
             raise MethodNotAllowed(allow=tuple(methods))
-        if read_as != "GET" and not allows(outer.context.principal, address.resource_type, route.interaction):
+        is_looked_at = read_as != "GET" and not route.by_itself
+        if is_looked_at and not allows(outer.context.principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
         content = None
         if method == "PATCH":
