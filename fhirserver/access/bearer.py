@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Final, Protocol
@@ -107,8 +108,8 @@ async def principal_for(documents: Documents, token: str, now: datetime) -> Prin
     if row is None or not _is_good(row.get("expires"), now):
         raise Unauthenticated(token_sent=True)
     try:
-        said = {name: row[name] for name in ("user", "scope", "client", "role", "patient", "purpose")}
-        return Grant(**said, may=frozenset(row["may"])).principal()
+        said = (row["user"], row["scope"], row["client"], row["role"], row["patient"], row["purpose"])
+        return _principal(*said, frozenset(row["may"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Unauthenticated(token_sent=True) from None
 
@@ -116,6 +117,14 @@ async def principal_for(documents: Documents, token: str, now: datetime) -> Prin
 async def revoke_token(documents: Documents, token: str) -> bool:
     """Take the token away; whether there was one."""
     return await documents.delete(_key(token))
+
+
+@lru_cache(maxsize=4096)
+def _principal(
+    user: str, scope: str, client: str, role: str | None, patient: str | None, purpose: str | None, may: frozenset[str]
+) -> Principal:
+    """What these words mean, whenever they were read: the row itself is read anew for each request."""
+    return Grant(user, scope, client, role, patient, purpose, may).principal()
 
 
 def _key(token: str) -> str:

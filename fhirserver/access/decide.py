@@ -20,10 +20,12 @@ from fhirserver.access.actors import Actors, actors_of
 from fhirserver.access.classes import ACCESS_CLASS
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.consent import Verdict, verdict
+from fhirserver.access.effect import effective, permit_only
 from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, rows_where, security
-from fhirserver.access.principal import Kind, Principal, allows
+from fhirserver.access.principal import Kind, Principal, allows, depends_on_consents
 from fhirserver.access.reach import Decided, Reads, Writes, visible
 from fhirserver.access.scopes import SYSTEM_LEVEL
+from fhirserver.access.together import Party, Together
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, all_of, negate
 from fhirserver.search.match import match
@@ -38,6 +40,9 @@ MAX_RULES: Final = 50_000
 _ACTIVE: Final = In("security.rule.status", frozenset(("active",)))
 Rules = dict[str, list[Mapping[str, Any]]]
 """The rules of each patient asked for."""
+SHARED_OWNERS: Final = 1_000
+"""Owners in a permit that the reads of one turn share; past it each id has its own."""
+_SHARED: Final = frozenset(("read", "vread", "history-instance"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,6 +76,7 @@ class Gate:
         self._facts = facts
         self._clock = clock
         self._max_owners = max_owners
+        self._together = Together(self._of_party)
 
     async def decide(
         self,
@@ -86,13 +92,16 @@ class Gate:
         """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
         if principal.is_operator:
             return Permit.system(reasons.OPEN_MODE)
-        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes)
         if not allows(principal, resource_type, interaction):
             raise Forbidden(scope=True)
-        nobody_asked = Writes(principal, interaction, resource_type, _ANYTHING)
-        if interaction == "create" and isinstance(nobody_asked(resource_type), Nothing):
-            raise Forbidden(reasons.NOT_THIS_TYPE)
-        decision = _Decision(self._facts, principal, request, _microseconds(self._clock()), self._max_owners)
+        if interaction == "create":
+            nobody_asked = Writes(principal, interaction, resource_type, _ANYTHING)
+            if isinstance(nobody_asked(resource_type), Nothing):
+                raise Forbidden(reasons.NOT_THIS_TYPE)
+        if interaction in _SHARED and len(ids) == 1 and resource_type != "Binary" and depends_on_consents(principal):
+            return await self._together.permit(principal, interaction, resource_type, ids[0])
+        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes)
+        decision = self._decision(principal, request)
         decided = await decision.decided()
         reads = Reads(principal, interaction, resource_type, decided)
         return Granted(
@@ -101,6 +110,21 @@ class Gate:
             writes=Writes(principal, interaction, resource_type, decided),
             labels=decision.labels(reads(resource_type)),
         )
+
+    async def _of_party(self, party: Party) -> Mapping[str, Permit] | None:
+        """The permits of reads by id: one reach over the owners of all of them, the reasons each its own."""
+        request = Request(party.interaction, party.resource_type, tuple(party.waiters))
+        decision = self._decision(party.principal, request)
+        decided = await decision.decided()
+        if len(party.waiters) > 1 and (decision.is_overfull or len(decision.verdicts) > SHARED_OWNERS):
+            return None
+        reads = Reads(party.principal, party.interaction, party.resource_type, decided)
+        writes = Writes(party.principal, party.interaction, party.resource_type, decided)
+        about = decision.reasons_about()
+        return {id: Granted(about(id), reads, writes) for id in party.waiters}
+
+    def _decision(self, principal: Principal, request: Request) -> _Decision:
+        return _Decision(self._facts, principal, request, _microseconds(self._clock()), self._max_owners)
 
 
 # For asking whether a type could be written at all, if everybody permitted.
@@ -118,6 +142,10 @@ class _Decision:
         self._max_owners = max_owners
         self._rows: list[dict[str, Any]] = []
         self.reasons: list[str] = [reasons.DIRECTORY]
+        self._before: tuple[str, ...] = ()
+        self.verdicts: dict[str, Verdict] = {}
+        self.is_overfull = False
+        """Whether the owners, or their rules, were too many to be weighed."""
 
     async def decided(self) -> Decided:
         """Everything that the permit's expressions need."""
@@ -126,7 +154,7 @@ class _Decision:
             self.reasons.append(reasons.OWN_RECORD)
             return await self._without_consents()
         self.reasons.append(reasons.WROTE)
-        if self._principal.user.startswith("Device/"):
+        if not depends_on_consents(self._principal):
             return await self._without_consents()
         return await (self._for_ids() if by_id else self._for_search())
 
@@ -134,6 +162,15 @@ class _Decision:
         """The labels of the version that an update is to replace, if it is visible."""
         seen = [row for row in self._rows if match(visible_now, row)] if self._updates() else []
         return tuple(label for row in seen for label in security(row).get("labels") or ())
+
+    def reasons_about(self) -> Callable[[str], tuple[str, ...]]:
+        """The reasons as they are for each one of the ids asked for."""
+        owners = {row["_id"]: security(row).get("owners") or () for row in self._rows}
+        verdicts = self.verdicts
+        return lambda sought: (
+            *self._before,
+            *reasons.of([verdicts[owner] for owner in owners.get(sought, ()) if owner in verdicts]),
+        )
 
     async def _without_consents(self) -> Decided:
         """For whom no Consent speaks: what is asked matters only where it has a context, or labels to keep."""
@@ -150,12 +187,14 @@ class _Decision:
         await self._read_rows()
         contexts = await self._context_rows()
         owners = owners_of((*self._rows, *contexts)) | self._request.candidate_owners
-        if not owners or len(owners) > self._max_owners:
+        self.is_overfull = len(owners) > self._max_owners
+        if not owners or self.is_overfull:
             owners = frozenset((UNRESOLVED,))
         try:
             return await self._rules(owners), contexts
         except TooCostly:
             # Saying so would tell that the id exists.
+            self.is_overfull = True
             return {}, contexts
 
     async def _for_search(self) -> Decided:
@@ -209,8 +248,8 @@ class _Decision:
             named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
             owners = {
                 rule["patient"]
-                for rule in map(_effective, named)
-                if verdict((_permit_only(rule),), actors.permits, frozenset(), self._now).reads
+                for rule in map(effective, named)
+                if verdict((permit_only(rule),), actors.permits, frozenset(), self._now).reads
             } | owners_of(appointments)
             if len(owners) > self._max_owners:
                 raise TooCostly(reasons.TOO_MANY_OWNERS)
@@ -245,17 +284,17 @@ class _Decision:
         active = all_of(In("security.owners", owners), _ACTIVE)
         rules: Rules = {owner: [] for owner in owners}
         for row in await rows_where(self._facts, "Consent", active, MAX_RULES):
-            rule = _effective(row)
+            rule = effective(row)
             if (patient := rule.get("patient")) in rules:
                 rules[patient].append(rule)
         return rules
 
     def _decided(self, actors: Actors, rules: Rules) -> Decided:
         verdicts = {owner: verdict(each, actors.permits, actors.denies, self._now) for owner, each in rules.items()}
+        self.verdicts = verdicts
         reads = _among(verdicts, lambda each: each.reads and not each.denied)
-        self.reasons.append(reasons.CONSENT if reads else reasons.NO_CONSENT)
-        if any(each.denied for each in verdicts.values()):
-            self.reasons.append(reasons.DENIED)
+        self._before = tuple(self.reasons)
+        self.reasons += reasons.of(verdicts.values())
         return Decided(
             reads=reads,
             creates=_among(verdicts, lambda each: each.creates and not each.denied),
@@ -306,28 +345,6 @@ class _Context(dict[str, Any]):
     def __init__(self, row: Row, reference: str) -> None:
         super().__init__(row)
         self.reference = reference
-
-
-def _effective(row: Row) -> Mapping[str, Any]:
-    """The rule of a Consent as it counts. Of a deleted one nothing does; of one that a stranger wrote, no permit."""
-    rule = security(row).get("rule")
-    if not isinstance(rule, Mapping) or row.get("deleted") is True:
-        return {}
-    if not is_live(row) or not _may_have_effect(row, rule.get("patient")):
-        return {**rule, "permit": None}
-    return rule
-
-
-def _may_have_effect(row: Row, patient: Any) -> bool:
-    """Whether who wrote the current version could give it effect. The write was checked; this is the second lock."""
-    writer = str((row.get("by") or {}).get("principal"))
-    if writer.startswith("Patient/"):
-        return writer == f"Patient/{patient}"
-    return not writer.startswith(("Practitioner/", "PractitionerRole/"))
-
-
-def _permit_only(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"permit": rule.get("permit")}
 
 
 def _among(verdicts: Mapping[str, Verdict], holds: Callable[[Verdict], bool]) -> frozenset[str]:

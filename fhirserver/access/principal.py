@@ -83,6 +83,11 @@ def allows(principal: Principal, resource_type: str, interaction: str) -> bool:
     return principal.is_operator or (letter is not None and reaches(principal.scopes, resource_type, letter))
 
 
+def depends_on_consents(principal: Principal) -> bool:
+    """Whether patients' Consents open anything to this principal: not a patient to herself, and no device is named in one."""
+    return principal.kind is not Kind.PATIENT and not principal.user.startswith("Device/")
+
+
 def may_create_at(principal: Principal, resource_type: str) -> bool:
     """Whether an update may create at an id that the client chose."""
     return principal.may_assign_ids and allows(principal, resource_type, "create")

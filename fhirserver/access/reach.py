@@ -8,7 +8,8 @@ https://hl7.org/fhir/R4/security.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fhirserver.access.classes import (
@@ -66,8 +67,15 @@ class Reads:
     interaction: str
     resource_type: str
     decided: Decided
+    _made: dict[str, Expression] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, resource_type: str) -> Expression:
+        found = self._made.get(resource_type)
+        if found is None:
+            found = self._made[resource_type] = self._expression(resource_type)
+        return found
+
+    def _expression(self, resource_type: str) -> Expression:
         # The interaction's own letter opens its own type; everything that comes along with it has to be readable.
         is_own = self.resource_type in (resource_type, SYSTEM_LEVEL)
         letter = LETTERS.get(self.interaction) if is_own else LETTERS["read"]
@@ -100,7 +108,7 @@ def visible(principal: Principal, decided: Decided, resource_type: str) -> Expre
         return Nothing()
     match principal.kind:
         case Kind.PATIENT:
-            found = _seen_by_patient(principal, resource_type)
+            found = _seen_by_patient(principal.id, principal.user, resource_type)
         case Kind.PRACTITIONER:
             found = _seen_by_practitioner(principal, decided, resource_type)
         case Kind.SYSTEM:
@@ -132,20 +140,21 @@ def _if_open(resource_type: str) -> Expression:
     return _OPEN if ACCESS_CLASS.get(resource_type) in OPEN_CLASSES else Nothing()
 
 
-def _wrote(principal: Principal) -> Expression:
-    return In("by.principal", frozenset((principal.user,)))
+def _wrote(user: str) -> Expression:
+    return In("by.principal", frozenset((user,)))
 
 
-def _hers(principal: Principal) -> Expression:
-    return Within(_OWNERS, frozenset((principal.id,)))
+def _hers(id: str) -> Expression:
+    return Within(_OWNERS, frozenset((id,)))
 
 
-def _seen_by_patient(principal: Principal, resource_type: str) -> Expression:
+@lru_cache(maxsize=4096)
+def _seen_by_patient(id: str, user: str, resource_type: str) -> Expression:
     # Her Consent stays in her hands, whoever else it names: she could not withdraw what she cannot see.
-    about_her = In("security.rule.patient", frozenset((principal.id,)))
+    about_her = In("security.rule.patient", frozenset((id,)))
     return any_of(
-        all_of(_OWNED, _hers(principal)),
-        all_of(_ADJACENT, _wrote(principal)),
+        all_of(_OWNED, _hers(id)),
+        all_of(_ADJACENT, _wrote(user)),
         all_of(_OWNED, about_her) if resource_type == "Consent" else Nothing(),
     )
 
@@ -153,7 +162,7 @@ def _seen_by_patient(principal: Principal, resource_type: str) -> Expression:
 def _seen_by_practitioner(principal: Principal, decided: Decided, resource_type: str) -> Expression:
     return any_of(
         all_of(_PATIENT, within(_OWNERS, decided.reads)),
-        all_of(_PATIENT_OR_ADJACENT, _wrote(principal)),
+        all_of(_PATIENT_OR_ADJACENT, _wrote(principal.user)),
         _taking_part(decided) if resource_type == "Appointment" else Nothing(),
     )
 
@@ -161,7 +170,7 @@ def _seen_by_practitioner(principal: Principal, decided: Decided, resource_type:
 def _seen_by_system(principal: Principal, decided: Decided) -> Expression:
     return any_of(
         all_of(_PATIENT, within(_OWNERS, decided.reads)),
-        all_of(_PRIVATE, _wrote(principal)),
+        all_of(_PRIVATE, _wrote(principal.user)),
     )
 
 
@@ -184,14 +193,14 @@ def _contexts(decided: Decided, resource_type: str) -> Expression:
 def _written_by_patient(principal: Principal, resource_type: str) -> Expression:
     if resource_type == "Consent":
         about_her = In("security.rule.patient", frozenset((principal.id,)))
-        return any_of(all_of(_OWNED, about_her), all_of(_ADJACENT, _wrote(principal)))
+        return any_of(all_of(_OWNED, about_her), all_of(_ADJACENT, _wrote(principal.user)))
     if resource_type in BY_NAME or ACCESS_CLASS[resource_type] in OPEN_CLASSES:
         return Nothing()
-    says = all_of(_PATIENT, _hers(principal)) if resource_type in PATIENT_SAYS else Nothing()
-    adjacent = all_of(_ADJACENT, any_of(_NO_OWNER, _hers(principal)))
+    says = all_of(_PATIENT, _hers(principal.id)) if resource_type in PATIENT_SAYS else Nothing()
+    adjacent = all_of(_ADJACENT, any_of(_NO_OWNER, _hers(principal.id)))
     requests = In("security.status", APPOINTMENT_REQUESTS)
     return all_of(
-        _wrote(principal),
+        _wrote(principal.user),
         any_of(says, adjacent),
         *((requests,) if resource_type == "Appointment" else ()),
     )
@@ -201,7 +210,7 @@ def _written_by_practitioner(principal: Principal, decided: Decided, resource_ty
     if resource_type in BY_NAME or ACCESS_CLASS[resource_type] in OPEN_CLASSES:
         return Nothing()
     return all_of(
-        _wrote(principal),
+        _wrote(principal.user),
         any_of(all_of(_OWNED, within(_OWNERS, decided.creates)), _ADJACENT),
         *((_NO_EFFECT,) if resource_type == "Consent" else ()),
     )
@@ -212,7 +221,7 @@ def _written_by_system(principal: Principal, decided: Decided, resource_type: st
     if resource_type in BY_NAME:
         return all_of(_HAS_CLASS, visible(principal, decided, resource_type)) if is_named else Nothing()
     return all_of(
-        _wrote(principal),
+        _wrote(principal.user),
         _HAS_CLASS,
         *((_NO_EFFECT,) if resource_type == "Consent" and not is_named else ()),
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+from fhirserver.access.consent import Verdict
 
 OPEN_MODE: Final = "open mode"
 FACTS: Final = "access decides: owners, roles, organisations and Consent rules"
@@ -30,3 +33,9 @@ CONSENT_EFFECT: Final = (
     "Others may write a draft or a proposal."
 )
 LABELS_LOWERED: Final = "Security labels may be raised, not lowered."
+
+
+def of(verdicts: Collection[Verdict]) -> list[str]:
+    """What the Consents of the owners came to."""
+    found = [CONSENT if any(each.reads and not each.denied for each in verdicts) else NO_CONSENT]
+    return [*found, DENIED] if any(each.denied for each in verdicts) else found

@@ -169,8 +169,13 @@ _COMPILERS: dict[type, Callable[[Any], Filter]] = {
 }
 
 
+_STRINGS = {str}
+
+
 def _ordered(values: Collection[Scalar]) -> list[Scalar]:
     """The values in a stable order, so that equal expressions send equal bytes."""
+    if set(map(type, values)) == _STRINGS:
+        return sorted(values)
     return sorted((_value(value) for value in values), key=lambda value: (type(value).__name__, value))
 
 

@@ -68,10 +68,21 @@ def _not(node: Not, document: Document) -> bool:
 
 def _in(node: In, document: Document) -> bool:
     wanted = node.values
+    leaf = _leaf(document, node.path)
+    kind = type(leaf)
+    if kind is str:
+        return leaf in wanted
+    if kind is list and set(map(type, leaf)) <= _STRINGS:
+        return not wanted.isdisjoint(leaf)
+    if kind is bool:
+        return any(leaf is other for other in wanted)
     return any(_is_among(value, wanted) for value in _values(document, node.path))
 
 
 def _within(node: Within, document: Document) -> bool:
+    leaf = _leaf(document, node.path)
+    if type(leaf) is list and set(map(type, leaf)) <= _STRINGS:
+        return bool(leaf) and node.values.issuperset(leaf)
     at_least_one = False
     for value in _elements(document, node.path):
         if not _is_among(value, node.values):
@@ -135,6 +146,18 @@ _MATCHERS: dict[type, Callable[[Any, Document], bool]] = {
 @lru_cache(maxsize=4096)
 def _split(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
+
+
+_STRINGS = {str}
+
+
+def _leaf(document: Any, path: str) -> Any:
+    """What a path through plain dicts leads to: the way of nearly every path. None for any other."""
+    for step in _split(path):
+        if type(document) is not dict:
+            return None
+        document = document.get(step)
+    return document
 
 
 def _leaves(container: Any, steps: tuple[str, ...]) -> Iterator[Any]:

@@ -97,16 +97,19 @@ def _portions(waiters: Sequence[_Waiter]) -> Iterator[_Branches]:
     """The waiters by permit, cut where a query would grow past its bounds."""
     branches: _Branches = {}
     ids = size = 0
+    last: Expression | None = None
+    branch: list[_Waiter] | None = None
     for waiter in waiters:
-        branch = branches.get(waiter.expression)
+        if waiter.expression is not last:  # to ask whether it is equal to another costs more than the rest of this
+            branch = branches.get(waiter.expression)
         cost = 0 if branch is not None else weight(waiter.expression)
         if branches and (ids >= IDS_LIMIT or size + cost > FILTER_LIMIT):
             yield branches
             branches, ids, size, branch, cost = {}, 0, 0, None, weight(waiter.expression)
         if branch is None:
-            branches[waiter.expression] = [waiter]
-        else:
-            branch.append(waiter)
+            branch = branches[waiter.expression] = []
+        branch.append(waiter)
+        last = waiter.expression
         ids += 1
         size += cost
     if branches:

@@ -5,15 +5,18 @@ https://hl7.org/fhir/R4/security.html
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 
 from fhirserver.access.compartments import security_facts
 from fhirserver.access.decide import Gate
+from fhirserver.access.principal import Principal
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import All
 from fhirserver.search.permit import Permit
@@ -105,3 +108,23 @@ async def test_mongodb_gives_what_the_oracle_says(
             permit = await gate.decide(principal, "search-type", resource_type, patients=narrowed)
             page = await store.find(SearchRequest(resource_type, All(), count=100), permit)
             assert (id in {each.id for each in page.matches}) is expected
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(worlds, st.lists(callers, min_size=2, max_size=4, unique=True))
+async def test_mongodb_gives_everybody_in_one_turn_what_the_oracle_says(
+    store: Store, mongo_url: str, database_name: str, made: Made, everybody: list[tuple[str, str | None]]
+) -> None:
+    """Decisions and reads of several callers share their queries; each is shown what she alone may see."""
+    await empty(mongo_url, database_name)
+    await build(store, made)
+    gate = Gate(store, lambda: NOW)
+
+    async def read(principal: Principal, resource_type: str, id: str) -> bool:
+        permit = await gate.decide(principal, "read", resource_type, ids=(id,))
+        return await store.read(resource_type, id, permit) is not None
+
+    principals = {each: caller(*each) for each in everybody}
+    reads = [(each, address, record) for each in everybody for address, record in stored(made).items()]
+    seen = await asyncio.gather(*(read(principals[each], *address) for each, address, _ in reads))
+    assert seen == [sees(made, *each, record) for each, _, record in reads]
