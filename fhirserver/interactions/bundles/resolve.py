@@ -189,13 +189,15 @@ class _Resolving:
         criteria = mentioned.criteria
         with at(mentioned.index):
             found = self._targets(criteria, self._rows.get(criteria, ()))
-            if not found and all(may_use_key(self._context, criteria, source) for source in mentioned.sources):
+            has_key = all(may_use_key(self._context, criteria, source) for source in mentioned.sources)
+            if not found and has_key:
                 services = self._context.services
                 now = services.clock().timestamp()
                 rows = await services.patient_keys.resolve(tx, self._context.principal, criteria.expression, now)
                 found = self._targets(criteria, rows)
             if len(found) != 1:
-                raise PreconditionFailed(_TARGETS if found else _NO_TARGET)
+                # The key leads to one patient or to nothing: that there are two of them it does not say.
+                raise PreconditionFailed(_TARGETS if found and not has_key else _NO_TARGET)
         return f"{criteria.resource_type}/{found.pop()}"
 
     def _targets(self, criteria: Criteria, rows: Sequence[dict[str, Any]]) -> set[str]:
