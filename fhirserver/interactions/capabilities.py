@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhirserver.definitions import Definitions
+from fhirserver.interactions.operations import OPERATIONS, Level
 from fhirserver.interactions.patch import PATCH_TYPE
 from fhirserver.model.resource import Resource
 from fhirserver.search.registry import Searchable, registry
@@ -59,6 +60,7 @@ def capabilities(
                     _resource(name, interactions, tables[name], pointing[name]) for name in definitions.resource_types
                 ],
                 "interaction": [{"code": code} for code in system],
+                "operation": _operations(Level.SYSTEM),
                 "compartment": [_COMPARTMENT + name.lower() for name in sorted(definitions.compartments)],
             }
         ],
@@ -100,12 +102,19 @@ def _resource(
         "conditionalUpdate": True,
         "conditionalDelete": "single",
     }
+    resource["operation"] = _operations(Level.TYPE, Level.INSTANCE)
     if includes:
         resource["searchInclude"] = includes
     if pointing:
         resource["searchRevInclude"] = list(pointing)
     resource["searchParam"] = [_parameter(each) for _, each in sorted(parameters.items())]
     return resource
+
+
+def _operations(*levels: Level) -> list[dict[str, Any]]:
+    return [
+        {"name": each.code, "definition": each.definition} for each in OPERATIONS if not each.levels.isdisjoint(levels)
+    ]
 
 
 def _parameter(parameter: Searchable) -> dict[str, Any]:

@@ -17,10 +17,13 @@ from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from fhirserver.definitions import Definitions
+from fhirserver.interactions.operations import OPERATIONS, Level
 from fhirserver.model.outcome import Misdirected, NotSupported
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 BASE_PATH: Final = "/fhir"
+_ENCODED: Final = re.compile(rb"%2f|%24", re.IGNORECASE)
+"""What decoded would divide segments, or name an operation, that was not written as one."""
 
 
 class Kind(StrEnum):
@@ -35,6 +38,9 @@ class Kind(StrEnum):
     TYPE_HISTORY = "[base]/[type]/_history"
     SYSTEM_HISTORY = "[base]/_history"
     VERSION = "[base]/[type]/[id]/_history/[vid]"
+    SYSTEM_OPERATION = "[base]/$[operation]"
+    TYPE_OPERATION = "[base]/[type]/$[operation]"
+    INSTANCE_OPERATION = "[base]/[type]/[id]/$[operation]"
     COMPARTMENT = "[base]/[compartment]/[id]/[type]"
     COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
 
@@ -48,20 +54,27 @@ class Address:
     id: str = ""
     version: str = ""
     compartment: str = ""
+    operation: str = ""
 
 
 class Addresses:
-    """The parser, for the types and compartments of the definitions."""
+    """The parser, for the types and compartments of the definitions, and the operations by their level."""
 
-    def __init__(self, resource_types: Collection[str], compartments: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        resource_types: Collection[str],
+        compartments: Mapping[str, Collection[str]],
+        operations: Mapping[Kind, Collection[str]],
+    ) -> None:
         self._types = frozenset(resource_types)
+        self._operations = {kind: frozenset(codes) for kind, codes in operations.items()}
         self._compartments = {name: frozenset(types) for name, types in compartments.items()}
 
     def parse(self, raw_path: bytes) -> Address:
         """Read the path of a request, as sent, without its query. Raises NotSupported."""
         try:
             if b"%" in raw_path:
-                if b"%2f" in raw_path.lower():  # it would become a separator that is not one
+                if _ENCODED.search(raw_path) is not None:
                     raise NotSupported
                 raw_path = unquote_to_bytes(raw_path)
             base, *segments = raw_path.decode("ascii").removeprefix("/").split("/")
@@ -82,6 +95,8 @@ class Addresses:
             return Address(Kind.METADATA)
         if name == "_history":
             return Address(Kind.SYSTEM_HISTORY)
+        if name.startswith("$"):
+            return self._operation(Kind.SYSTEM_OPERATION, name)
         return Address(Kind.TYPE, self._type(name))
 
     def _two(self, resource_type: str, id: str) -> Address:
@@ -91,6 +106,8 @@ class Addresses:
             return Address(Kind.SEARCH, self._type(resource_type))
         if id == "_history":
             return Address(Kind.TYPE_HISTORY, self._type(resource_type))
+        if id.startswith("$"):
+            return self._operation(Kind.TYPE_OPERATION, id, self._type(resource_type))
         raise NotSupported(self._why(resource_type))
 
     def _longer(self, segments: list[str]) -> Address:
@@ -102,6 +119,8 @@ class Addresses:
                 return Address(Kind.HISTORY, within.resource_type, within.id)
             case ["_history", version] if ID.fullmatch(version) and version not in (".", ".."):
                 return Address(Kind.VERSION, within.resource_type, within.id, version)
+            case [name] if name.startswith("$"):
+                return self._operation(Kind.INSTANCE_OPERATION, name, within.resource_type, within.id)
             case [name]:
                 return self._inside(Kind.COMPARTMENT, within, name)
             case [name, "_search"]:
@@ -112,6 +131,12 @@ class Addresses:
         if name not in self._types:
             raise NotSupported(self._why(name))
         return name
+
+    def _operation(self, kind: Kind, name: str, resource_type: str = "", id: str = "") -> Address:
+        code = name.removeprefix("$")
+        if code not in self._operations.get(kind, ()):
+            raise NotSupported("This server does not support that operation here.")
+        return Address(kind, resource_type, id, operation=code)
 
     def _inside(self, kind: Kind, within: Address, name: str) -> Address:
         if self._type(name) not in self._compartments.get(within.resource_type, ()):
@@ -125,10 +150,17 @@ class Addresses:
         return "This is neither a resource type of R4 nor an operation of this server."
 
 
+_OPERATIONS: Final = {
+    Kind.SYSTEM_OPERATION: [each.code for each in OPERATIONS if Level.SYSTEM in each.levels],
+    Kind.TYPE_OPERATION: [each.code for each in OPERATIONS if Level.TYPE in each.levels],
+    Kind.INSTANCE_OPERATION: [each.code for each in OPERATIONS if Level.INSTANCE in each.levels],
+}
+
+
 @cache
 def addresses(definitions: Definitions) -> Addresses:
     """The parser for these definitions."""
-    return Addresses(definitions.resource_types, members(definitions))
+    return Addresses(definitions.resource_types, members(definitions), _OPERATIONS)
 
 
 def members(definitions: Definitions) -> Mapping[str, frozenset[str]]:

@@ -118,8 +118,7 @@ class Facade:
         exchange.interaction = route.interaction
         principal = await door.authenticate(headers)
         # Before the body is read: who may not write this type has no business to send one.
-        is_of_system = address.kind is Kind.SYSTEM  # each of its entries is looked at by itself
-        if method != "GET" and not is_of_system and not allows(principal, address.resource_type, route.interaction):
+        if method != "GET" and not route.by_itself and not allows(principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
         context = Context(door.services, principal, request_id.decode("ascii"))
         request = exchange.request = Request(method, address, headers, query, receive, door.bounds.body, context)

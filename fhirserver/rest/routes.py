@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import bundles, conditionals, histories, instances, patch, types
+from fhirserver.rest import bundles, conditionals, histories, instances, operations, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -20,6 +20,7 @@ CAPABILITIES: Final = "capabilities"
 OPTIONS: Final = "OPTIONS"
 BATCH: Final = "batch"
 TRANSACTION: Final = "transaction"
+OPERATION: Final = "operation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,11 @@ class Route:
 
     interaction: str
     handle: Handle
+    by_itself: bool = False
+    """Whether the name of the interaction does not say which scope it needs, and it looks at the token by itself."""
 
 
+_OPERATION: Final = {method: Route(OPERATION, operations.invoke, by_itself=True) for method in ("GET", "POST")}
 _SEARCH = Route("search-type", types.search)
 _SEARCH_BY_FORM = Route("search-type", types.search_by_form)
 
@@ -53,13 +57,16 @@ _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.TYPE_HISTORY: {"GET": Route("history-type", histories.of_type)},
     Kind.SYSTEM_HISTORY: {"GET": Route("history-system", histories.of_system)},
     Kind.VERSION: {"GET": Route("vread", instances.vread)},
+    Kind.SYSTEM_OPERATION: _OPERATION,
+    Kind.TYPE_OPERATION: _OPERATION,
+    Kind.INSTANCE_OPERATION: _OPERATION,
     Kind.COMPARTMENT: {"GET": _SEARCH},
     Kind.COMPARTMENT_SEARCH: {"POST": _SEARCH_BY_FORM},
 }
 """What an entry of a Bundle may ask for: everything but another Bundle of requests."""
 
 ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
-    Kind.SYSTEM: {"POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES))},
+    Kind.SYSTEM: {"POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES), by_itself=True)},
     **_OF_ENTRIES,
 }
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
@@ -68,7 +75,8 @@ _OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_HISTORY))
 
 
 def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:
-    return tuple(sorted({route.interaction for kind in kinds for route in ROUTES[kind].values()}))
+    names = {route.interaction for kind in kinds for route in ROUTES[kind].values()}
+    return tuple(sorted(names - {OPERATION}))
 
 
 TYPE_INTERACTIONS: Final = _interactions(set(ROUTES) - _OF_SYSTEM)

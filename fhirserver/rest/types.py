@@ -9,7 +9,7 @@ from typing import Final
 
 from fhirserver.interactions.create import create as create_interaction
 from fhirserver.interactions.search import search_type
-from fhirserver.model.outcome import UnsupportedMediaType
+from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
 from fhirserver.rest import binary, conditionals
 from fhirserver.rest.address import Kind
 from fhirserver.rest.instances import answer_to_write
@@ -29,6 +29,9 @@ async def create(request: Request) -> Answer:
     """`POST [base]/[type]`."""
     resource_type = request.address.resource_type
     content_type = request.content_type()
+    if any(not name.startswith("_") for name, _ in request.parameters()):
+        # Other servers read them as criteria. To pass them over would store the resource a second time.
+        raise BadRequest("The criteria of a conditional create are sent in the header If-None-Exist.")
     body = await binary.resource(request, None) if resource_type == "Binary" else await request.resource()
     if b"if-none-exist" in request.headers:
         return await conditionals.create(request, body, content_type)

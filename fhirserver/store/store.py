@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from fhirserver.model.outcome import Conflict, FhirError
+from fhirserver.model.outcome import Conflict, FhirError, NotSupported
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
@@ -24,6 +24,7 @@ from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
 from fhirserver.store.versions import Versions
 
@@ -63,6 +64,7 @@ class Store:
         self._bulk = Bulk(mongo, clock=clock, seal=seal, native_copy=native_copy)
         self._transactor = Transactor(mongo, self._layout, clock=clock, seal=seal, native_copy=native_copy)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
+        self._native_copy = native_copy
         self._is_started = False
 
     @classmethod
@@ -160,6 +162,12 @@ class Store:
         if isinstance(which, Expression):
             return await self._facts.where(resource_type, which, permit, limit=limit)
         return await self._facts.of_ids(resource_type, which, permit)
+
+    async def meta_in_use(self, resource_types: Iterable[str], permit: Permit) -> dict[str, list[Any]]:
+        """The profiles, security labels and tags of the visible resources of these types. It needs the native copies."""
+        if not self._native_copy:
+            raise NotSupported("This server keeps no native copies, so it does not know what is in use.")
+        return await meta_in_use(self._mongo, resource_types, permit)
 
     def changes(self, name: str, permit: Permit) -> AsyncIterator[change_stream.Change]:
         """Every committed version from where the reader of this name stopped, at least once, without end."""

@@ -16,6 +16,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from fhirserver.definitions import load, shipped
 from fhirserver.interactions.capabilities import Instance, capabilities
+from fhirserver.interactions.operations import OPERATIONS, Level
 from fhirserver.rest.address import Kind
 from fhirserver.rest.routes import ROUTES, SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.validation import Validator
@@ -71,7 +72,8 @@ async def test_open_mode_does_not_promise_security(server: Server) -> None:
 async def test_the_statement_is_valid(gated: Server) -> None:
     """Our own validator and an independent reader agree."""
     statement = await served(gated)
-    assert Validator(load()).validate(statement, resource_type="CapabilityStatement") == []
+    issues = Validator(load()).validate(statement, resource_type="CapabilityStatement")
+    assert [issue for issue in issues if issue.severity == "error"] == []
     assert CapabilityStatement.model_validate(statement).fhirVersion == "4.0.1"
 
 
@@ -83,9 +85,24 @@ def test_every_interaction_of_the_routes_is_promised_and_no_other() -> None:
     of_system = {each["code"] for each in statement["rest"][0]["interaction"]}
     assert of_system == {"batch", "transaction", "history-system"}
     for resource in statement["rest"][0]["resource"]:
-        assert {each["code"] for each in resource["interaction"]} == routed - of_system
+        assert {each["code"] for each in resource["interaction"]} == routed - of_system - {"operation"}
     assert [each["type"] for each in statement["rest"][0]["resource"]] == list(load().resource_types)
     assert set(ROUTES) == set(Kind)
+
+
+def test_every_operation_is_promised_where_it_can_be_invoked() -> None:
+    """And its definition is R4's own."""
+    instance = Instance(FHIR, "0", "2026", open_mode=False)
+    rest = capabilities(load(), TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)["rest"][0]
+    defined = {each.url: each for each in load().operations}
+    for each in OPERATIONS:
+        own = {"name": each.code, "definition": each.definition}
+        known = defined[each.definition]
+        assert (each.code, Level.SYSTEM in each.levels) == (known.code, known.system)
+        assert (Level.TYPE in each.levels, Level.INSTANCE in each.levels) == (known.type, known.instance)
+        assert (own in rest["operation"]) is known.system
+        for resource in rest["resource"]:
+            assert (own in resource["operation"]) is (known.type or known.instance)
 
 
 @pytest.mark.parametrize("resource_type", HEART)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from fhirserver.definitions import Definitions, shipped
+from fhirserver.interactions.operations import OPERATIONS
 from fhirserver.model.json import parse
 from fhirserver.rest.address import BASE_PATH, Kind
 from fhirserver.rest.openapi.interactions import (
@@ -21,12 +22,14 @@ from fhirserver.rest.openapi.interactions import (
     INTERACTIONS,
     JSON,
     NOTHING,
+    PARAMETERS,
     RESOURCE,
     Interaction,
     form_body,
     refusals,
 )
 from fhirserver.rest.openapi.schemas import Schema, reference_to, schemas
+from fhirserver.rest.operations import LEVELS
 from fhirserver.rest.routes import ROUTES
 from fhirserver.search.registry import Searchable, registry
 from fhirserver.search.result import READERS
@@ -78,7 +81,8 @@ def description(definitions: Definitions, about: About) -> dict[str, Any]:
         "tags": [*({"name": name} for name in TYPES), {"name": _SYSTEM}, {"name": _HEALTH}],
         "paths": paths,
         "components": {
-            "schemas": schemas(definitions, (*TYPES, BUNDLE, "OperationOutcome", "CapabilityStatement")) | _OURS,
+            "schemas": schemas(definitions, (*TYPES, BUNDLE, PARAMETERS, "OperationOutcome", "CapabilityStatement"))
+            | _OURS,
             "responses": refusals(),
             **({} if about.open_mode else {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}),
         },
@@ -119,7 +123,7 @@ def _examples() -> dict[str, dict[str, Any]]:
 def _path(kind: Kind, resource_type: str) -> str:
     """An address as R4 writes it, as OpenAPI writes it."""
     path = kind.replace("[base]", BASE_PATH).replace("[type]", resource_type).replace("[compartment]", _COMPARTMENT)
-    return path.replace("[id]", "{id}").replace("[vid]", "{vid}")
+    return path.replace("[id]", "{id}").replace("[vid]", "{vid}").replace("[operation]", "{operation}")
 
 
 def _is_shown(definitions: Definitions, kind: Kind, resource_type: str) -> bool:
@@ -199,6 +203,12 @@ def _in_path(kind: Kind, example: dict[str, Any] | None) -> list[dict[str, Any]]
                 "example": "1",
             }
         )
+    if kind in LEVELS:
+        codes = [each.code for each in OPERATIONS if LEVELS[kind] in each.levels]
+        named = {"type": "string", "enum": codes}
+        found.append(
+            {"name": "operation", "in": "path", "required": True, "description": "The operation", "schema": named}
+        )
     return found
 
 
@@ -248,6 +258,8 @@ def _schema(gives: str, resource_type: str) -> Schema:
 
 def _shown(gives: str, example: dict[str, Any] | None) -> dict[str, Any]:
     """A resource of the seed, by itself or on a page; without one, what every page has. None is made up from a schema."""
+    if gives == PARAMETERS:
+        return {"resourceType": PARAMETERS, "parameter": [{"name": "return", "valueMeta": {"versionId": "1"}}]}
     if gives not in (RESOURCE, BUNDLE):
         return {"resourceType": gives, "status": "active", "kind": "instance", "fhirVersion": "4.0.1"}
     if gives == RESOURCE:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 RESOURCE: Final = "resource"
 BUNDLE: Final = "Bundle"
+PARAMETERS: Final = "Parameters"
 NOTHING: Final = ""
 JSON: Final = "application/fhir+json"
 _PATCH: Final = "application/json-patch+json"
@@ -103,6 +104,13 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         gives=BUNDLE,
         takes=(JSON, BUNDLE),
         refusals=(400, 409, 412, 422),
+    ),
+    "operation": Interaction(
+        "Invoke an operation",
+        "https://hl7.org/fhir/R4/operations.html",
+        ((200, "What the operation gives"),),
+        gives=PARAMETERS,
+        refusals=(400, 404),
     ),
     "capabilities": Interaction(
         "What this server can do",

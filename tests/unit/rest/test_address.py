@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from fhirserver.model.outcome import Misdirected, NotSupported
 from fhirserver.rest.address import Address, Addresses, Hosts, Kind
 
-ADDRESSES = Addresses(("Patient", "Observation", "Binary"), {"Patient": {"Patient", "Observation"}})
+ADDRESSES = Addresses(
+    ("Patient", "Observation", "Binary"),
+    {"Patient": {"Patient", "Observation"}},
+    {Kind.SYSTEM_OPERATION: ["meta"], Kind.TYPE_OPERATION: ["meta"], Kind.INSTANCE_OPERATION: ["meta", "only"]},
+)
 
 READ = [
     (b"/fhir", Address(Kind.SYSTEM)),
@@ -22,6 +26,9 @@ READ = [
     (b"/fhir/Patient/p/_history", Address(Kind.HISTORY, "Patient", "p")),
     (b"/fhir/Patient/_history", Address(Kind.TYPE_HISTORY, "Patient")),
     (b"/fhir/_history", Address(Kind.SYSTEM_HISTORY)),
+    (b"/fhir/$meta", Address(Kind.SYSTEM_OPERATION, operation="meta")),
+    (b"/fhir/Patient/$meta", Address(Kind.TYPE_OPERATION, "Patient", operation="meta")),
+    (b"/fhir/Patient/p/$meta", Address(Kind.INSTANCE_OPERATION, "Patient", "p", operation="meta")),
     (b"/fhir/Patient/p/_history/3", Address(Kind.VERSION, "Patient", "p", "3")),
     (b"/fhir/Patient/p/Observation", Address(Kind.COMPARTMENT, "Observation", "p", compartment="Patient")),
     (b"/fhir/Patient/p/Observation/_search", Address(Kind.COMPARTMENT_SEARCH, "Observation", "p", "", "Patient")),
@@ -44,6 +51,16 @@ REFUSED = [
     b"/fhir/Patient/%24everything",
     b"/fhir/Patient/p/$everything",
     b"/fhir/$export",
+    b"/fhir/%24meta",
+    b"/fhir/Patient/%24meta",
+    b"/fhir/Patient/p/%24meta",
+    b"/fhir/Patient/$only",
+    b"/fhir/Nothing/$meta",
+    b"/fhir/Patient/p/$meta/x",
+    b"/fhir/Patient/p/_history/1/$meta",
+    b"/fhir/Patient/$meta/p",
+    b"/fhir/$",
+    b"/fhir/Patient/$",
     b"/fhir/_search",
     b"/fhir/_history/1",
     b"/fhir/_history/_history",
