@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -37,3 +38,13 @@ def test_every_requirement_of_the_project_is_locked() -> None:
     ]
     names = {re.split(r"[\[<>=;\s]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
     assert {re.sub(r"[-_.]+", "-", name) for name in names} <= set(locked("requirements.lock"))
+
+
+def test_the_lock_of_the_javascript_clients_pins_by_hash_and_names_no_host() -> None:
+    folder = ROOT / "tests" / "e2e" / "clients" / "js"
+    text = (folder / "package-lock.json").read_text()
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    packages = json.loads(text)["packages"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert [name for name, each in packages.items() if not each["integrity"].startswith("sha512-")] == []
+    assert not re.search(r"https?://|\"resolved\"", text)
