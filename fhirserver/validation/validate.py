@@ -57,7 +57,11 @@ class Validator:
 
 
 def error_for(issues: Sequence[Issue]) -> FhirError | None:
-    """The refusal that these issues make: 400 if the structure is broken, else 422; None if none is an error."""
+    """The refusal that these issues make: 400 if the structure is broken, else 422; None if none is an error.
+
+    It says what must be changed: advice, such as that a narrative would be good, is left out.
+    """
+    issues = [issue for issue in issues if issue.severity != "warning" or issue.code != "invariant"]
     if not any(issue.severity in ("error", "fatal") for issue in issues):
         return None
     is_broken = any(issue.code == "structure" and issue.severity in ("error", "fatal") for issue in issues)

@@ -72,7 +72,6 @@ class Compiler:
         """Steps that only take elements of the focus."""
         self.width = 1
         self.work = 0
-        self.bare_names = frozenset(types.definitions.structures) if not reading.is_whole else frozenset()
 
     def error(self, message: str, at: Syntax) -> FhirPathError:
         return FhirPathError(message, at.position, self.expression)

@@ -59,7 +59,7 @@ class Emit:
     def onward(self, collection: Collection, types: dict[str, None]) -> Step:
         """The results that a collection is."""
         self.types |= types
-        if self.is_bare and any(name not in self.compiler.bare_names for name in types):
+        if self.is_bare and any(not name or name in FHIR_NAMES for name in types):
             return runtime.each_node(runtime.emit_value(FHIR_NAMES), collection)
         return runtime.extended(collection)
 
