@@ -4,6 +4,8 @@ Run `python seed/build.py` to write the transaction Bundles beside this file, an
 `fhir.resources`, so that an independent model has checked it. All dates are relative to ANCHOR, a Monday, or older than what
 moves; `serve --demo` moves them to the current week. Names, numbers and addresses are invented; every number passes its
 check digit.
+
+Not here yet, until the rooms that make them exist: AuditEvent, Communication, MeasureReport, and signatures (Provenance).
 """
 
 from __future__ import annotations

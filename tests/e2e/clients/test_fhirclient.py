@@ -29,6 +29,7 @@ def created(server: FHIRServer, family: str = "Proba") -> Patient:
 
 
 def capabilities(server: FHIRServer) -> None:
+    assert server.client.prepare()
     assert server.capabilityStatement.fhirVersion == "4.0.1"
     assert {each.type for each in server.capabilityStatement.rest[0].resource} > {"Patient", "Consent"}
 
