@@ -25,6 +25,7 @@ from fhirserver.definitions import Definitions, load
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.interactions.context import Services
 from fhirserver.model.json import dump
+from fhirserver.model.reference import local_references
 from fhirserver.model.resource import Resource
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
@@ -82,6 +83,7 @@ class Application:
                 default_count=settings.search_count,
                 max_count=settings.search_count_bound,
             ),
+            guards_references=settings.referential_integrity,
         )
         authenticate = _authentication(settings, store)
         self._facade = Facade(self._door(services, authenticate))
@@ -129,7 +131,9 @@ class Application:
     def _door(self, services: Services, authenticate: Authenticate) -> Door:
         settings = self.settings
         open_mode = settings.auth == "none"
-        instance = Instance(settings.base_url, __version__, RELEASED, open_mode)
+        instance = Instance(
+            settings.base_url, __version__, RELEASED, open_mode, guards_references=settings.referential_integrity
+        )
         return Door(
             services=services,
             authenticate=authenticate,
@@ -166,6 +170,9 @@ def derivation(settings: Settings) -> Derive:
 
     def derive(resource_type: str, resource: Resource) -> Derived:
         index, sort = extract(resource_type, resource)
+        if settings.referential_integrity:
+            # Those that no search parameter looks at hold a deletion up as well.
+            index["_literal"] = {"r": sorted(local_references(resource, settings.base_url)), "i": []}
         return Derived(index, sort, facts(resource_type, resource))
 
     return derive

@@ -34,6 +34,7 @@ class Settings:
     base_url: str = ""
     auth: Auth = "smart"
     native_copy: bool = True
+    referential_integrity: bool = False
     log_level: LogLevel = "info"
     log_requests: bool = True
     body_size: int = 16 * 1024 * 1024

@@ -30,6 +30,7 @@ class Instance:
     version: str
     date: str
     open_mode: bool
+    guards_references: bool = False
 
 
 def capabilities(
@@ -37,6 +38,7 @@ def capabilities(
 ) -> Resource:
     """The CapabilityStatement. `interactions` are those that the routes have for every type, `system` those with all of them."""
     tables = {name: registry(definitions, name).searchable for name in definitions.resource_types}
+    policies = ("literal", "logical", *(("enforced",) if instance.guards_references else ()))
     pointing = _pointing(tables, definitions.resource_types)
     return {
         "resourceType": "CapabilityStatement",
@@ -57,7 +59,8 @@ def capabilities(
                 "mode": "server",
                 "security": _security(instance),
                 "resource": [
-                    _resource(name, interactions, tables[name], pointing[name]) for name in definitions.resource_types
+                    _resource(name, interactions, tables[name], pointing[name], policies)
+                    for name in definitions.resource_types
                 ],
                 "interaction": [{"code": code} for code in system],
                 "operation": _operations(Level.SYSTEM),
@@ -88,6 +91,7 @@ def _resource(
     interactions: Sequence[str],
     parameters: Mapping[str, Searchable],
     pointing: Sequence[str],
+    policies: Sequence[str],
 ) -> dict[str, Any]:
     includes = [f"{resource_type}:{code}" for code, each in sorted(parameters.items()) if each.type == "reference"]
     resource: dict[str, Any] = {
@@ -102,6 +106,7 @@ def _resource(
         "conditionalUpdate": True,
         "conditionalDelete": "single",
     }
+    resource["referencePolicy"] = list(policies)
     resource["operation"] = _operations(Level.TYPE, Level.INSTANCE)
     if includes:
         resource["searchInclude"] = includes

@@ -54,6 +54,8 @@ class Services:
     base_url: str
     bounds: Bounds
     patient_keys: PatientKeys = field(default_factory=PatientKeys)
+    guards_references: bool = False
+    """Whether the targets of references have to exist, and what is referred to cannot be deleted."""
 
 
 @dataclass(slots=True)

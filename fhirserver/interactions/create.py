@@ -9,6 +9,7 @@ from typing import Any
 
 from fhirserver.interactions.candidate import admit, identified, resource_of
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import commit
 from fhirserver.store import Write, Written
 
 
@@ -17,7 +18,8 @@ async def create(context: Context, resource_type: str, body: Any) -> Written:
     services = context.services
     resource = identified(resource_of(body, resource_type), services.new_id())
     admitted = await admit(context, "create", resource, exists=False)
-    written = await services.store.commit(
+    written = await commit(
+        context,
         Write(
             method="POST",
             resource_type=resource_type,
@@ -30,7 +32,7 @@ async def create(context: Context, resource_type: str, body: Any) -> Written:
             if_none_match_any=False,
             may_create=True,
             companions=(),
-        )
+        ),
     )
     assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
     return written

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#delete
 from __future__ import annotations
 
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import commit
 from fhirserver.store import Write, Written
 
 
@@ -15,7 +16,8 @@ async def delete(
     """Delete the resource; None where there was nothing to delete, which absent, hidden and deleted ids share."""
     services = context.services
     permit = await services.gate.decide(context.principal, "delete", resource_type, ids=(id,))
-    return await services.store.commit(
+    return await commit(
+        context,
         Write(
             method="DELETE",
             resource_type=resource_type,
@@ -28,5 +30,5 @@ async def delete(
             if_none_match_any=False,
             may_create=False,
             companions=(),
-        )
+        ),
     )

@@ -14,6 +14,7 @@ from typing import Final
 from fhirserver.access.principal import allows
 from fhirserver.interactions.candidate import admit, identified, resource_of
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import commit
 from fhirserver.interactions.read import read
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
@@ -124,7 +125,7 @@ async def _replace(context: Context, version: Version, resource: Resource) -> Wr
         if_match=(version.version_id,),
     )
     try:
-        return await context.services.store.commit(write)
+        return await commit(context, write)
     except (PreconditionFailed, MethodNotAllowed):
         # Another write came first, or hid it: what it is now is read anew, under the permit of now.
         return None

@@ -10,6 +10,7 @@ from typing import Any
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import commit
 from fhirserver.store import Write, Written
 
 
@@ -27,7 +28,8 @@ async def update(
     check_id(sent, id)
     resource = identified(sent, id)
     admitted = await admit(context, "update", resource, exists=True)
-    written = await context.services.store.commit(
+    written = await commit(
+        context,
         Write(
             method="PUT",
             resource_type=resource_type,
@@ -40,7 +42,7 @@ async def update(
             if_none_match_any=if_none_match_any,
             may_create=may_create_at(context.principal, resource_type),
             companions=(),
-        )
+        ),
     )
     assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
     return written

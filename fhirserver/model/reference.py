@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _RESTFUL = re.compile(
     r"(?:(https?://[^\s?#]+?)/)?([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?(?:#(\S*))?"
@@ -55,6 +56,22 @@ class Reference:
     def is_contained(self) -> bool:
         """Whether it points into the resource that holds it (`#x`), or at that resource itself (`#`)."""
         return self.url is None and self.type is None
+
+
+def local_references(value: Any, base_url: str = "") -> set[str]:
+    """`Type/id` of every literal reference in a resource that points to this server, wherever it stands."""
+    found: set[str] = set()
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            text = value.get("reference")
+            if isinstance(text, str) and (local := Reference.parse(text, base_url).local) is not None:
+                found.add(local)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return found
 
 
 def _without_scheme(url: str) -> str:

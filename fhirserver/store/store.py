@@ -199,8 +199,7 @@ class Store:
         """
         for resource_type in types:
             await self._layout.ensure(resource_type)
-        if keys:
-            await self._layout.ensure_rows(LOCKS)
+        await self._layout.ensure_rows(LOCKS)  # the body may take more of them
         return await self._transactor.run(body, keys)
 
     def documents(self, name: str) -> Documents:

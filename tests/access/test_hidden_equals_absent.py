@@ -45,6 +45,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/Observation/_search", {"data": {"_id": "{id}"}}),
     ("GET", "/Patient/{id}/Observation", {}),
     ("PATCH", "/Observation/{id}", {"json": []}),
+    ("PATCH", "/Observation/{id}", {"json": [], "headers": {"Content-Type": "application/json-patch+json"}}),
+    ("GET", "/Observation/{id}/$meta", {}),
     ("POST", "/Observation/{id}", {"json": {}}),
     ("GET", "/Observation/{id}/$everything", {}),
 ]
@@ -56,6 +58,8 @@ def filled(value: Any, id: str) -> Any:
         return value.replace("{id}", id)
     if isinstance(value, dict):
         return {name: filled(each, id) for name, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, id) for each in value]
     return value
 
 

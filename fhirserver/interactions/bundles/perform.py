@@ -17,6 +17,7 @@ from fhirserver.interactions.bundles.plan import Plan, Planned, plan
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
 from fhirserver.interactions.candidate import admit, identified
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.integrity import check
 from fhirserver.interactions.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Refused, Tx, Write, Written
@@ -49,6 +50,7 @@ async def perform(context: Context, entries: Sequence[Entry], *, links: bool) ->
 async def _carry_out(context: Context, tx: Tx, planned: Plan, writes: _Writes) -> list[Done]:
     try:
         written = await tx.write(writes.writes) if writes.writes else []
+        await check(context, tx, writes.writes, written)
     except Refused as refused:
         index = writes.indexes[refused.index]
         raise Failed([(index, _said(planned, writes.resolution, index, refused.error))]) from None

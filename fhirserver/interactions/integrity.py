@@ -1,0 +1,115 @@
+"""Referential integrity, where the setting asks for it: what a resource refers to exists, and what is referred to stays.
+
+Both are judged by what the writer sees: a hidden target is refused as an absent one is, and a hidden reference does not hold a
+deletion up. The check runs inside the write's transaction. A snapshot does not see what another one writes meanwhile, so who
+refers to a resource and who deletes it meet on a lock.
+
+https://hl7.org/fhir/R4/http.html#delete and https://hl7.org/fhir/R4/references.html
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+from zlib import crc32
+
+from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import Conflict, Unprocessable
+from fhirserver.model.reference import local_references
+from fhirserver.model.resource import Resource
+from fhirserver.search.expression import In, Nothing
+from fhirserver.search.permit import Permit
+from fhirserver.store import Refused, Tx, Write, Written
+
+NO_TARGET: Final = "The resource refers to one that does not exist."
+REFERRED_TO: Final = "Another resource refers to this one; it cannot be deleted."
+
+_BUCKETS: Final = 4096
+"""Locks, so that their rows do not become as many as the resources."""
+_SLOTS: Final = 8
+"""Parts of a lock: who refers takes one of them, who deletes all, so that the many who refer to one patient rarely meet."""
+
+
+async def commit(context: Context, write: Write) -> Written | None:
+    """The write, once it is on disk; with its references checked, where that is asked for."""
+    services = context.services
+    if not services.guards_references:
+        return await services.store.commit(write)
+
+    async def body(tx: Tx) -> Written | None:
+        try:
+            written = await tx.write([write])
+            await _look(context, tx, [write], written)
+        except Refused as refused:
+            raise refused.error from None
+        return written[0]
+
+    return await services.store.transact(body, types=(write.resource_type,), keys=_keys(context, [write]))
+
+
+async def check(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
+    """Look at the references of writes that the transaction has done. Raises Refused for the first that is not whole."""
+    if not context.services.guards_references:
+        return
+    await tx.lock(_keys(context, writes))
+    await _look(context, tx, writes, written)
+
+
+async def _look(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
+    present = {_address(write) for write in writes if write.method != "DELETE"}
+    for index, write in enumerate(writes):
+        if write.resource is not None:
+            wanted = _targets(context, write.resource) - present
+            if not await _all_exist(tx, wanted, write.permit):
+                raise Refused(index, Unprocessable(NO_TARGET, code="not-found"))
+        elif written[index] is not None and await _is_referred_to(context, tx, write):
+            raise Refused(index, Conflict(REFERRED_TO))
+
+
+async def _all_exist(tx: Tx, references: Iterable[str], permit: Permit) -> bool:
+    by_type: dict[str, set[str]] = defaultdict(set)
+    for reference in references:
+        resource_type, _, id = reference.partition("/")
+        by_type[resource_type].add(id)
+    for resource_type, ids in by_type.items():
+        rows = await tx.facts(resource_type, ids, permit)
+        if {row["_id"] for row in rows if not row["deleted"]} != ids:
+            return False
+    return True
+
+
+async def _is_referred_to(context: Context, tx: Tx, write: Write) -> bool:
+    referring = In("index._refs", frozenset((_address(write),)))
+    for resource_type in context.services.definitions.resource_types:
+        is_visible = not isinstance(write.permit.of(resource_type), Nothing)
+        if is_visible and await tx.facts(resource_type, referring, write.permit, limit=1):
+            return True
+    return False
+
+
+def _targets(context: Context, resource: Resource) -> set[str]:
+    """The resources of this server that a resource names; those of another, and logical references, are not ours to know."""
+    types = context.services.definitions.resource_types
+    found = local_references(resource, context.services.base_url)
+    return {each for each in found if each.partition("/")[0] in types}
+
+
+def _keys(context: Context, writes: Iterable[Write]) -> set[str]:
+    """The locks of these writes."""
+    found: set[str] = set()
+    for write in writes:
+        if write.resource is None:
+            found.update(_lock(_address(write), slot) for slot in range(_SLOTS))
+        else:
+            slot = crc32(write.id.encode()) % _SLOTS
+            found.update(_lock(each, slot) for each in _targets(context, write.resource))
+    return found
+
+
+def _lock(reference: str, slot: int) -> str:
+    return f"reference {crc32(reference.encode()) % _BUCKETS} {slot}"
+
+
+def _address(write: Write) -> str:
+    return f"{write.resource_type}/{write.id}"
