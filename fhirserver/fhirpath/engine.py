@@ -18,7 +18,7 @@ from fhirserver.fhirpath.compiling.then import PLAIN, RULES
 from fhirserver.fhirpath.environment import STEPS, Environment, Host
 from fhirserver.fhirpath.errors import FhirPathError, Misuse
 from fhirserver.fhirpath.language.parser import parse
-from fhirserver.fhirpath.path import Program, program
+from fhirserver.fhirpath.path import Program, compile_program
 from fhirserver.fhirpath.shape import shape_fault
 from fhirserver.fhirpath.values.nodes import (
     BOOLEAN,
@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, definitions: Definitions, host: Host | None = None) -> None:
         self.types = TypeSystem(definitions)
         self.host = Host() if host is None else host
-        self._programs: dict[tuple[str, str], Program] = {}
+        self._programs: dict[tuple[str, str | None], tuple[Program, str]] = {}
 
     def evaluate(
         self,
@@ -64,16 +64,19 @@ class Engine:
 
         Raises FhirPathError, at compilation or when it runs.
         """
-        focus = self._focus(resource, type, expression)
-        compiled = self._program(expression, focus)
-        environment = Environment(resource if focus.name in self.types.concrete_types else None)
+        if type is None and isinstance(resource, dict):
+            type = resource.get("resourceType")
+        program, focus = self._program(expression, resource, type)
+        environment = Environment(resource if focus in self.types.concrete_types else None)
         environment.host, environment.now, environment.steps = self.host, now, steps
-        environment.context = None if resource is None else (focus.name, resource)
-        environment.variables = {name: nodes(value) for name, value in (variables or {}).items()}
+        if resource is not None:
+            environment.context = (focus, resource)
+        if variables:
+            environment.variables = {name: nodes(value) for name, value in variables.items()}
         found: list[Node] = []
-        if compiled.step is not None:
+        if program.step is not None:
             try:
-                compiled.step(resource, environment, found)
+                program.step(resource, environment, found)
             except Misuse as misuse:
                 raise FhirPathError(str(misuse), 0, expression) from None
             except RecursionError:
@@ -81,7 +84,7 @@ class Engine:
             except (TypeError, AttributeError, KeyError, ValueError) as error:
                 if isinstance(error, FhirPathError):
                     raise
-                fault = shape_fault(self.types.tables, (focus.name, resource))
+                fault = shape_fault(self.types.tables, (focus, resource))
                 if fault is None:
                     raise
                 raise FhirPathError(f"The input is not what R4 defines: {fault}", 0, expression) from None
@@ -96,24 +99,21 @@ class Engine:
         Check(expression, self.types).check(tree)
         return Compiler(self.types, expression, named, RULES).truth(tree, named)
 
-    def _focus(self, resource: Any, type: str | None, expression: str) -> Static:
+    def _program(self, expression: str, resource: Any, type: Any) -> tuple[Program, str]:
+        """The compiled expression, and the name of the type it is compiled for."""
         if resource is None:
-            return NOTHING
-        name = type if type is not None else resource.get("resourceType") if isinstance(resource, dict) else None
-        if not isinstance(name, str):
+            type = None
+        elif not isinstance(type, str):
             raise FhirPathError("The input is not a resource.", 0, expression)
-        named = self.types.named(name)
-        if named is None:
-            raise FhirPathError("The input is of a type that R4 does not define.", 0, expression)
-        return Static(named.name)
-
-    def _program(self, expression: str, focus: Static) -> Program:
-        key = (expression, focus.name)
-        found = self._programs.get(key)
+        found = self._programs.get((expression, type))
         if found is None:
+            named = NOTHING if type is None else self.types.named(type)
+            if named is None:
+                raise FhirPathError("The input is of a type that R4 does not define.", 0, expression)
             if len(self._programs) >= REMEMBERED:
                 self._programs.clear()
-            found = self._programs[key] = program(self.types, expression, focus, PLAIN)
+            compiled = compile_program(self.types, expression, Static(named.name), PLAIN)
+            found = self._programs[expression, type] = (compiled, named.name)
         return found
 
 

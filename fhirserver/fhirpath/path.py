@@ -116,7 +116,7 @@ class Program:
     direct: tuple[Direct, ...] = ()
 
 
-def program(types: TypeSystem, expression: str, focus: Static, reading: Reading) -> Program:
+def compile_program(types: TypeSystem, expression: str, focus: Static, reading: Reading) -> Program:
     """The expression compiled for a focus of that type. Raises FhirPathError."""
     tree = parse(expression)
     Check(expression, types).check(tree)
@@ -131,4 +131,4 @@ def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:
     named = types.named(type_name)
     if named is None:
         raise FhirPathError(f"'{type_name}' is not a type.", 0, expression)
-    return program(types, expression, Static(named.name, is_focus=True), SEARCH)
+    return compile_program(types, expression, Static(named.name, is_focus=True), SEARCH)

@@ -189,11 +189,23 @@ def many_primitives(key: str, then: Step) -> Step:
     return step
 
 
-def in_turn(steps: Sequence[Step]) -> Step:
-    """Several steps from one value."""
+def choice_of(steps: Mapping[str, Step]) -> Step:
+    """A choice element, by its JSON names: the steps from the object that has them."""
 
     def step(value: Any, environment: Environment, out: list[Node]) -> None:
-        for then in steps:
+        for key in value:
+            then = steps.get(key)
+            if then is not None:
+                then(value, environment, out)
+
+    return step
+
+
+def unless(key: str, then: Step) -> Step:
+    """What stands beside a primitive, where the primitive itself has no value."""
+
+    def step(value: Any, environment: Environment, out: list[Node]) -> None:
+        if key not in value:
             then(value, environment, out)
 
     return step

@@ -132,8 +132,6 @@ class Compiler:
             INTEGER,
         )
 
-    # Types
-
     def test(self, name: TypeName) -> TypeTest:
         found = self.types.test(name, is_loose=self.reading.is_loose)
         if found is None:
@@ -161,8 +159,6 @@ class Compiler:
             return None if step is None else runtime.of_types(test, step)
 
         return only
-
-    # Functions
 
     def call(self, tree: Call, focus: Static, then: Then) -> Step | None:
         if tree.name in JUDGING:
@@ -240,25 +236,26 @@ class Compiler:
         """The step to a choice element of which several types matter."""
         if not self.reading.is_whole:
             return runtime.choice([(key, step) for key, _, step, _ in steps])
-        return runtime.in_turn(
-            [
-                (runtime.one_primitive if is_primitive else runtime.one)(key, step)
-                for key, _, step, is_primitive in steps
-            ]
-        )
+        return self.by_key([(key, step, is_primitive) for key, _, step, is_primitive in steps])
+
+    def by_key(self, steps: list[tuple[str, Step, bool]]) -> Step:
+        """The step to whichever of the JSON names is there."""
+        found: dict[str, Step] = {}
+        for key, step, is_primitive in steps:
+            if is_primitive:
+                found[key] = runtime.one_primitive(key, step)
+                found["_" + key] = runtime.unless(key, found[key])
+            else:
+                found[key] = runtime.one(key, step)
+        return runtime.choice_of(found)
 
     def choice_of_nodes(self, child: Child, then: Then) -> Step | None:
         """The same without compiling what comes then for each type."""
         step = then(ANY)
         if step is None:
             return None
-        return runtime.in_turn(
-            [
-                (runtime.one_primitive if self.types.is_primitive(type) else runtime.one)(
-                    key, runtime.as_node(type.name, step)
-                )
-                for key, type in child.alternatives
-            ]
+        return self.by_key(
+            [(key, runtime.as_node(type.name, step), self.types.is_primitive(type)) for key, type in child.alternatives]
         )
 
     def any_resource(self, then: Then) -> Step | None:

@@ -63,15 +63,10 @@ def _pair(left: Nodes, right: Nodes, operator: str) -> tuple[Kind, Any, Kind, An
         return None
     (kind, value), (other_kind, other_value) = operand(one), operand(other)
     if kind is None or other_kind is None:
-        if plain(one[1]) is None or plain(other[1]) is None:
-            return None
-        if isinstance(one[1], dict) or isinstance(other[1], dict):
-            for node, found in ((one, kind), (other, other_kind)):
-                if found is None and node[0] not in _QUANTITIES:
-                    raise Misuse(f"'{operator}' does not take {named(node[0])}.")
-            return None
-    assert kind is not None  # noqa: S101 - for mypy: what has no kind was seen above
-    assert other_kind is not None  # noqa: S101
+        for node, found in ((one, kind), (other, other_kind)):
+            if found is None and plain(node[1]) is not None and node[0] not in _QUANTITIES:
+                raise Misuse(f"'{operator}' does not take {named(node[0])}.")
+        return None
     return kind, value, other_kind, other_value
 
 
