@@ -17,12 +17,13 @@ from typing import Any, Final, Self
 import httpx
 
 from fhirserver.cli.load.memory import Memory
-from fhirserver.cli.load.sender import TIMEOUT, Answer, Sender, refusal
+from fhirserver.cli.load.packs import Single, batch, packs, put_request
+from fhirserver.cli.load.sender import TIMEOUT, Answer, Sender, refusal, status_of
 from fhirserver.interactions.load import Candidate, Checkpoint, Job, Outcome, Unit
-from fhirserver.interactions.load.direct import is_same
+from fhirserver.interactions.load.direct import is_equal
 from fhirserver.interactions.load.tally import Fate
 from fhirserver.interactions.transaction import placed
-from fhirserver.model.json import dump, parse
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, PreconditionFailed
 from fhirserver.model.resource import Resource
 
@@ -76,18 +77,19 @@ class Remote:
     async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         """Send them, and say what came of each."""
         # Requests about one resource keep their order: only different ones go side by side.
-        lanes: dict[tuple[str, str], list[tuple[Unit, Candidate, bytes]]] = {}
+        lanes: dict[tuple[str, str], list[Single]] = {}
         for each in ready:
             for candidate, body in zip(each.unit.candidates, each.bodies, strict=not each.unit.whole):
                 key = candidate.resource["resourceType"], candidate.resource["id"]
-                lanes.setdefault(key, []).append((each.unit, candidate, body))
+                lanes.setdefault(key, []).append(Single(each.unit.number, candidate, body))
         wholes = [each.unit for each in ready if each.unit.whole]
-        singles = [each.unit for each in ready if not each.unit.whole and each.unit.entries]
+        others = [each.unit for each in ready if not each.unit.whole and each.unit.entries]
         done = await asyncio.gather(
-            *(self._lane(lane, job) for lane in lanes.values()),
+            *(self._pack(pack, job) for pack in packs([lane[0] for lane in lanes.values()])),
             *(self._whole(unit, job) for unit in wholes),
-            *(self._singles(unit) for unit in singles),
+            *(self._others(unit) for unit in others),
         )
+        done += await asyncio.gather(*(self._lane(lane[1:], job) for lane in lanes.values() if lane[1:]))
         outcomes = [outcome for each in done for outcome in each]
         for each in ready:
             if not each.unit.whole:
@@ -96,13 +98,50 @@ class Remote:
 
     # Single resources
 
-    async def _lane(self, lane: Sequence[tuple[Unit, Candidate, bytes]], job: Job) -> list[Outcome]:
+    async def _pack(self, pack: Sequence[Single], job: Job) -> list[Outcome]:
+        """Different resources in one batch. What is there already, or is not simply put, goes on by itself."""
+        entries = [b'{"resource":%b,"request":%b}' % (each.body, dump(each.request)) for each in pack]
+        answer = await self._sender.send("POST", "", batch(entries), Prefer="return=minimal")
+        said = answer.entries(len(pack))
+        if said is None:
+            return await self._lane(pack, job)
+        outcomes: list[Outcome] = []
+        left: list[Single] = []
+        for each, response in zip(pack, said, strict=True):
+            if status_of(response) == 201:
+                outcomes.append(each.said("created"))
+            elif status_of(response) in (405, 412, 503):
+                left.append(each)
+            else:
+                outcomes.append(
+                    each.refused(refusal(status_of(response), (response.get("response") or {}).get("outcome")))
+                )
+        if left:
+            outcomes += await self._compared(left, job, was_resent=answer.was_resent)
+        return outcomes
+
+    async def _compared(self, left: Sequence[Single], job: Job, *, was_resent: bool) -> list[Outcome]:
+        """Read in one batch what may be there just so; the others are put one by one."""
+        answer = await self._sender.send("POST", "", batch([dump({"request": each.reading}) for each in left]))
+        said = answer.entries(len(left)) or [{}] * len(left)
+        outcomes: list[Outcome] = []
+        different: list[Single] = []
+        for each, response in zip(left, said, strict=True):
+            stored = response.get("resource")
+            if status_of(response) == 200 and isinstance(stored, dict) and is_equal(stored, each.candidate.resource):
+                outcomes.append(each.said(_fate(stored, job, was_resent=was_resent)))
+            else:
+                different.append(each)
+        lanes = await asyncio.gather(*(self._lane([each], job) for each in different))
+        return outcomes + [outcome for lane in lanes for outcome in lane]
+
+    async def _lane(self, lane: Sequence[Single], job: Job) -> list[Outcome]:
         outcomes = []
-        for unit, candidate, body in lane:
+        for each in lane:
             try:
-                outcomes.append(Outcome(unit.number, candidate.entry, await self._put(candidate, body, job)))
+                outcomes.append(each.said(await self._put(each.candidate, each.body, job)))
             except FhirError as error:
-                outcomes.append(Outcome(unit.number, candidate.entry, "refused", error))
+                outcomes.append(each.refused(error))
         return outcomes
 
     async def _put(self, candidate: Candidate, body: bytes, job: Job) -> Fate:
@@ -120,8 +159,8 @@ class Remote:
             stored = await self._sender.send("GET", path)
             if not stored.is_good:
                 raise stored.refusal()
-            if is_same(stored.body, resource):
-                return _fate(stored, job, was_resent=was_resent)
+            if is_equal(found := stored.value(), resource):
+                return _fate(found, job, was_resent=was_resent)
             tag = stored.headers.get("ETag", "*")
             answer = await self._sender.send("PUT", path, body, If_Match=tag, Prefer="return=minimal")
             was_resent = was_resent or answer.was_resent
@@ -138,7 +177,7 @@ class Remote:
 
     # Bundles
 
-    async def _singles(self, unit: Unit) -> list[Outcome]:
+    async def _others(self, unit: Unit) -> list[Outcome]:
         """Entries of a batch that are more than a put, one after the other."""
         outcomes: list[Outcome] = []
         for index, _ in unit.entries:
@@ -191,8 +230,9 @@ class Remote:
         fates: dict[int, Fate] = {}
         changed: list[Candidate] = []
         for index, candidate in enumerate(unit.candidates):
-            if (answer := stored.get(index)) is not None and is_same(answer.body, candidate.resource):
-                fates[index] = _fate(answer, job, was_resent=was_resent)
+            found = stored[index].value() if index in stored else None
+            if found is not None and is_equal(found, candidate.resource):
+                fates[index] = _fate(found, job, was_resent=was_resent)
             else:
                 changed.append(candidate)
         outcomes = [Outcome(unit.number, index, fate) for index, fate in fates.items()]
@@ -208,19 +248,19 @@ class Remote:
         """What the answer to a Bundle says of each entry."""
         if not answer.is_good:
             raise answer.refusal()
-        said = answer.value().get("entry", [])
-        if len(said) != len(entries):
+        said = answer.entries(len(entries))
+        if said is None:
             raise BadRequest("The server's answer does not have an entry for each that was sent.")
         return [
-            _outcome(unit, index, entry["request"]["method"], each.get("response") or {})
+            _outcome(unit, index, entry["request"]["method"], each)
             for index, entry, each in zip(indexes, entries, said, strict=True)
         ]
 
 
-def _outcome(unit: Unit, index: int, method: str, response: dict[str, Any]) -> Outcome:
-    status = int(str(response.get("status", "500"))[:3])
+def _outcome(unit: Unit, index: int, method: str, said: dict[str, Any]) -> Outcome:
+    status = status_of(said)
     if status >= 300:
-        return Outcome(unit.number, index, "refused", refusal(status, response.get("outcome")))
+        return Outcome(unit.number, index, "refused", refusal(status, (said.get("response") or {}).get("outcome")))
     fate: Fate = "created" if status == 201 else "unchanged" if method == "POST" else "updated"
     return Outcome(unit.number, index, "deleted" if method == "DELETE" else fate)
 
@@ -231,7 +271,7 @@ def _repeatable(entry: dict[str, Any], id: str) -> dict[str, Any]:
     if request["method"] == "POST" and "ifNoneExist" not in request:
         resource_type = entry["resource"]["resourceType"]
         resource = {**entry["resource"], "id": id}
-        return {**entry, "resource": resource, "request": _put_request(resource_type, id) | {"ifNoneMatch": "*"}}
+        return {**entry, "resource": resource, "request": put_request(resource_type, id) | {"ifNoneMatch": "*"}}
     if _is_put(entry) and "ifMatch" not in request and "ifNoneMatch" not in request:
         return {**entry, "request": {**request, "ifNoneMatch": "*"}}
     return entry
@@ -241,21 +281,17 @@ def _is_put(entry: dict[str, Any]) -> bool:
     return bool(entry["request"]["method"] == "PUT" and "?" not in entry["request"]["url"])
 
 
-def _put_request(resource_type: str, id: str) -> dict[str, Any]:
-    return {"method": "PUT", "url": f"{resource_type}/{id}"}
-
-
 def _put_entry(resource: Resource) -> dict[str, Any]:
-    return {"resource": resource, "request": _put_request(resource["resourceType"], resource["id"])}
+    return {"resource": resource, "request": put_request(resource["resourceType"], resource["id"])}
 
 
 def _bundle(entries: Sequence[dict[str, Any]]) -> bytes:
     return dump({"resourceType": "Bundle", "type": "transaction", "entry": list(entries)})
 
 
-def _fate(stored: Answer, job: Job, *, was_resent: bool) -> Fate:
+def _fate(stored: Resource, job: Job, *, was_resent: bool) -> Fate:
     """What is stored just so is unchanged, unless it was this load that put it there: then it counts as that."""
-    meta = parse(stored.body).get("meta", {})
+    meta = stored.get("meta", {})
     is_ours = was_resent or (job.is_uncertain and meta.get("lastUpdated", "") >= job.run)
     if not is_ours:
         return "unchanged"

@@ -44,6 +44,18 @@ class Answer:
         """The body, read."""
         return parse(self.body, limit=4 * BODY_LIMIT, nesting=100)
 
+    def entries(self, count: int) -> list[dict[str, Any]] | None:
+        """The entries of the answer to a Bundle of so many; None where it is something else."""
+        found = self.value() if self.is_good else None
+        entries = found.get("entry") if isinstance(found, dict) else None
+        if (
+            not isinstance(entries, list)
+            or len(entries) != count
+            or not all(isinstance(each, dict) for each in entries)
+        ):
+            return None
+        return entries
+
     def refusal(self) -> FhirError:
         """The error that this answer is."""
         return refusal(self.status, self._outcome())
@@ -98,6 +110,13 @@ class Sender:
                 wait = max(pause, _seconds(got.headers.get("Retry-After")))
             await asyncio.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def status_of(entry: dict[str, Any]) -> int:
+    """The status in an entry of an answer; 500 where it has none."""
+    response = entry.get("response")
+    text = str(response.get("status", "")) if isinstance(response, dict) else ""
+    return int(text[:3]) if text[:3].isdecimal() else 500
 
 
 def refusal(status: int, outcome: Any) -> FhirError:

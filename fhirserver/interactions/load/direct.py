@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
@@ -91,7 +91,7 @@ class Direct:
         self._principal = replace(OPEN, client=CLIENT)
 
     @classmethod
-    async def of(cls, services: Services) -> Direct:
+    async def of(cls, services: Services) -> Self:
         """The target, with the operator's permit."""
         return cls(services, await services.gate.decide(OPEN, "update", "Basic", ids=()))
 
@@ -211,7 +211,7 @@ class Direct:
         """What is to be said of a resource that is stored just so; None where it is not."""
         store, resource_type, id = self._services.store, resource["resourceType"], resource["id"]
         version = await store.read(resource_type, id, self._permit)
-        if version is None or version.json is None or not is_same(version.json, resource):
+        if version is None or version.json is None or not is_equal(parse(version.json), resource):
             return None
         if job.is_uncertain:
             [row] = await store.facts(resource_type, (id,), self._permit)
@@ -281,9 +281,9 @@ class Direct:
             pause = min(pause * 2, 5.0)
 
 
-def is_same(text: bytes, resource: Resource) -> bool:
-    """Whether a stored text is this resource, but for what the server adds; the order of keys says nothing."""
-    return dump(_ordered(identified(parse(text), resource["id"]))) == dump(_ordered(resource))
+def is_equal(stored: Resource, resource: Resource) -> bool:
+    """Whether what is stored is this resource, but for what the server adds; the order of keys says nothing."""
+    return dump(_ordered(identified(stored, resource["id"]))) == dump(_ordered(resource))
 
 
 def _ordered(value: Any) -> Any:

@@ -137,6 +137,8 @@ class _Loading(Generic[R]):
     async def run(self, shown: Progress) -> Counts:
         loop = asyncio.get_running_loop()
         before, noted = shown.done, loop.time()
+        # The first checkpoint names the run: what a killed load wrote before the next one is recognised by it.
+        await self._target.remember(self._source.digest, self._at)
         with Reader(self._source, offset=self._at.offset, number=self._at.number) as reader:
             batches = self._batches(reader)
             next_one = asyncio.create_task(asyncio.to_thread(next, batches, None))
