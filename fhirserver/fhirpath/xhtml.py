@@ -50,7 +50,8 @@ _LIKE = {
 ATTRIBUTES = {name: _SHARED | set(_OWN.get(_LIKE.get(name, name), "").split()) for name in ELEMENTS}
 _XML = "http://www.w3.org/XML/1998/namespace "
 _SCRIPT = re.compile(
-    r"[\x00-\x20]*(?:javascript|vbscript)[\x00-\x20]*:|[\x00-\x20]*data[\x00-\x20]*:(?!image/)", re.IGNORECASE
+    r"[\x00-\x20]*(?:javascript|vbscript)[\x00-\x20]*:|[\x00-\x20]*data[\x00-\x20]*:(?![\x00-\x20]*image/)",
+    re.IGNORECASE,
 )
 
 # Most narratives are made of these alone: tags with attributes that any element may have, and those of tables. What is

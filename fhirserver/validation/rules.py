@@ -103,7 +103,9 @@ class Rule:
     def fault(self, value: Any, environment: Environment) -> str | None:
         """None if the rule holds; else why it could not be evaluated, or an empty text."""
         try:
-            return None if self.holds(value, environment) else ""
+            if self.holds(value, environment):
+                return None
+            return f" It {xhtml_fault(plain(value))}" if self.key == "txt-1" else ""
         except FhirPathError as error:
             return f" It could not be evaluated: {error.message}"
 
