@@ -8,13 +8,12 @@ https://hl7.org/fhir/R4/http.html#patch
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Final
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.candidate import admit, identified, resource_of
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.integrity import commit
+from fhirserver.interactions.integrity import check, commit
 from fhirserver.interactions.read import read
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
@@ -22,17 +21,15 @@ from fhirserver.model.outcome import (
     BadRequest,
     Forbidden,
     MethodNotAllowed,
+    NotFound,
     PreconditionFailed,
-    Unavailable,
     UnsupportedMediaType,
 )
 from fhirserver.model.resource import Resource, Version
-from fhirserver.store import Write, Written
+from fhirserver.store import Refused, Tx, Write, Written
 
 PATCH_TYPE: Final = "application/json-patch+json"
 """The one form of patches that is understood."""
-TRYING: Final = timedelta(seconds=5)
-"""How long a patch without `If-Match` is applied anew where others write the same resource."""
 
 _WRONG_VERSION: Final = "The resource's current version is not one that If-Match names."
 _EXISTS: Final = "The resource exists already, and If-None-Match forbids to replace it."
@@ -76,15 +73,17 @@ async def patch(
 ) -> Written:
     """Store the patched resource as the next version. What is absent, hidden or deleted is as for a read."""
     check_scope(context, resource_type)
-    until = context.services.clock() + TRYING
-    while True:
-        version, resource = await next_state(
-            context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any
-        )
-        written = await _replace(context, version, resource)
-        if written is not None:
-            return written
-        _check_time(context, until)
+    version, resource = await next_state(
+        context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any
+    )
+    try:
+        written = await commit(context, await _write(context, version, resource))
+    except (PreconditionFailed, MethodNotAllowed):
+        # Another write came first, or hid it: what it is now is read anew, under the permit of now. Those who meet here take
+        # turns, or each round of them would have one winner.
+        return await _in_turn(context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any)
+    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
+    return written
 
 
 async def next_state(
@@ -111,10 +110,10 @@ def check_scope(context: Context, resource_type: str) -> None:
         raise Forbidden(scope=True)
 
 
-async def _replace(context: Context, version: Version, resource: Resource) -> Written | None:
-    """The new version, or None where the version that was read is not the current one any more."""
+async def _write(context: Context, version: Version, resource: Resource) -> Write:
+    """The write that replaces this version, and no other, by the patched state. Raises what forbids that state."""
     admitted = await admit(context, "patch", resource, exists=True)
-    write = Write(
+    return Write(
         method="PUT",
         resource_type=version.resource_type,
         id=version.id,
@@ -124,16 +123,37 @@ async def _replace(context: Context, version: Version, resource: Resource) -> Wr
         permit=admitted.permit,
         if_match=(version.version_id,),
     )
-    try:
-        return await commit(context, write)
-    except (PreconditionFailed, MethodNotAllowed):
-        # Another write came first, or hid it: what it is now is read anew, under the permit of now.
-        return None
 
 
-def _check_time(context: Context, until: datetime) -> None:
-    if context.services.clock() >= until:
-        raise Unavailable("The resource changes faster than the patch can be applied. Try again.")
+async def _in_turn(
+    context: Context,
+    resource_type: str,
+    id: str,
+    changes: JsonPatch,
+    if_match: tuple[str, ...] | None,
+    *,
+    if_none_match_any: bool,
+) -> Written:
+    """The patch, read and written in one transaction: who changes the resource meanwhile makes it run again."""
+
+    async def body(tx: Tx) -> Written:
+        inside = context.inside(tx)
+        version, resource = await next_state(
+            inside, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any
+        )
+        write = await _write(inside, version, resource)
+        try:
+            written = await tx.write([write])
+            await check(context, tx, [write], written)
+        except Refused as refused:
+            if isinstance(refused.error, MethodNotAllowed):  # hidden since it was read
+                raise NotFound from None
+            raise refused.error from None
+        assert written[0] is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
+        return written[0]
+
+    key = f"patch {resource_type}/{id}"
+    return await context.services.store.transact(body, types=(resource_type,), keys=(key,))
 
 
 def _is_utf_8(parameters: str) -> bool:
