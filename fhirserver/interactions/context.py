@@ -18,7 +18,7 @@ from fhirserver.model.json import dump
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Bounds, SearchRequest
-from fhirserver.store import By, Derive, Page, Position, Store
+from fhirserver.store import By, Derive, Mark, Page, Position, Span, Store, Walked
 from fhirserver.validation import Validator
 
 
@@ -35,6 +35,9 @@ class Reads(Protocol):
         self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
     ) -> tuple[list[Version], int]:
         """Visible versions, and how many there are in all."""
+
+    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
+        """A page of the visible versions of types."""
 
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of a search."""

@@ -108,13 +108,12 @@ async def history_system(context: Context, request: HistoryRequest) -> History:
 
 
 async def _over_the_feed(context: Context, request: HistoryRequest, permit: Permit, types: Sequence[str]) -> History:
-    services = context.services
     position = _opened(context, request)
     # Before the feed is read, and not after it: what is committed in between would be passed over by who polls from here.
     asked = position["asked"] if position else context.now()
     after = Mark(position["updated"], position["row"]) if position else None
     span = Span(tuple(types), request.count, request.since, request.at, request.oldest_first)
-    walked = await services.store.histories(span, permit, after=after)
+    walked = await context.reads.histories(span, permit, after=after)
     cursor = None
     if walked.next is not None:
         following = {"updated": walked.next.updated, "row": walked.next.row, "asked": asked}

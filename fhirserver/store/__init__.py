@@ -1,12 +1,12 @@
 """The store: the only room that speaks to MongoDB.
 
-Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same inside one transaction), what a write is made of (`Write`, `Derived`, `By`) and what comes back
-(`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
+Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same inside one transaction), what a write is made of (`Write`,
+`Derived`, `By`) and what comes back (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
 from fhirserver.store.changes import Change
 from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal, Write, Written
-from fhirserver.store.histories import Mark, Span
+from fhirserver.store.histories import Mark, Span, Walked
 from fhirserver.store.layout import LayoutError
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.store import Store
@@ -28,6 +28,7 @@ __all__ = [
     "Span",
     "Store",
     "Tx",
+    "Walked",
     "Write",
     "Written",
 ]

@@ -32,6 +32,7 @@ from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transie
 from fhirserver.store.commit.prepare import prepare
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
+from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.versions import Versions
@@ -70,6 +71,7 @@ class Tx:
         self._mongo = mongo
         self._layout = layout
         self._versions = Versions(mongo, coalescer)
+        self._histories = Histories(mongo)
         self._facts = Facts(mongo, coalescer)
         self._attempt = attempt
         self._native_copy = native_copy
@@ -89,6 +91,10 @@ class Tx:
     ) -> tuple[list[Version], int]:
         """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
         return await self._versions.history(resource_type, id, permit, count=count, before=before)
+
+    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
+        """A page of the visible versions of types, by time, behind this mark."""
+        return await self._histories.walk(span, permit, after)
 
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of the search behind this position."""

@@ -26,7 +26,7 @@ _RESTFUL_BASE = re.compile(r"(https?://\S+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}"
 _ATTRIBUTE = re.compile(r"""(\b(?:href|src)\s*=\s*)("[^"]*"|'[^']*')""")
 # In a text of our own no white space stands between the parts, and no quote in a string goes without its backslash.
 _REFERENCE = re.compile(rb'"reference":"([^"\\]*)"')
-_ANY_REFERENCE = re.compile(rb'"reference":"((?:[^"\\\\]|\\\\.)*)"')
+_ANY_REFERENCE = re.compile(rb'"reference":"((?:[^"\\]|\\.)*)"')
 _URI = re.compile(rb'(?<!"reference":)"((?:urn:|https?:)[^"\\]*)"')
 _LINK_TYPES: Final = frozenset(("uri", "url", "oid", "uuid"))
 _NAMES: Final = frozenset(("system", "url"))

@@ -14,7 +14,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.patch import read_patch
 from fhirserver.interactions.transaction import placed, transaction
 from fhirserver.model.json import BODY_LIMIT
-from fhirserver.model.outcome import FhirError
+from fhirserver.model.outcome import BadRequest, FhirError
 from fhirserver.rest.bundles.answers import response_bundle, response_entry
 from fhirserver.rest.bundles.entries import EntryRequest, Requests, Sent, read_bundle
 from fhirserver.rest.conditionals import answer_to_done, criteria
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE: Final = 32
 """Entries of a batch that are under way at once."""
 
-_READS: Final = frozenset(("read", "vread", "search-type", "history-instance", "history-type", "history-system"))
+_WRITES: Final = frozenset(("create", "update", "patch", "delete"))
+_NO_PART: Final = "An operation that is posted is no part of a transaction; send it in a batch, or by itself."
 
 
 def door(routes: Routes) -> Callable[[Request], Awaitable[Answer]]:
@@ -88,7 +89,9 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
 def _entry(sent: Sent) -> Entry:
     """An entry as the transaction takes it."""
     request, address = sent.request, sent.request.address
-    if sent.route.interaction in _READS:
+    if sent.route.interaction not in _WRITES:
+        if sent.route.by_itself and request.method != "GET":
+            raise BadRequest(_NO_PART, code="not-supported")
         return Entry("GET", address.resource_type, read=_reading(sent))
     wanted = None
     if request.method != "POST" and not address.id:
