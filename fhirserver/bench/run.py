@@ -213,7 +213,7 @@ class Bench:
 SEARCH = "/fhir/Observation?patient={0}&code=http://loinc.org%7C718-7&_sort=-date&_count=20"
 PAGE = {
     "filter": {"index._pair": "PATIENT|http://loinc.org|718-7", "deleted": False},
-    "sort": [["sort.date.hi", -1], ["_id", 1]],
+    "sort": [["sort.date.hi", -1], ["_id", -1]],
 }
 RATIOS = (
     ("read, open", "bare ASGI + find_one", 2.0),

@@ -5,20 +5,19 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 Resource = dict[str, Any]
 """A resource as parsed JSON: str, int, bool, `Number` for decimals, list, dict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of one resource.
 
     `json` is the exact text as served, UTF-8, `meta` included; None for a deletion (a tombstone).
     `updated` is `meta.lastUpdated`, with zone UTC and whole milliseconds. `method` is the HTTP method that history shows.
+    A tuple, because a page makes many.
     """
 
     resource_type: str

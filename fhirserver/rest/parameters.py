@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#parameters and https://hl7.org/fhir/R4/search.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ FORM = frozenset(("_format", "_pretty"))
 CURSOR = "_cursor"
 
 _SAFE = ",:/*-._~$"
+_PLAIN = re.compile(r"[A-Za-z0-9,:/*\-._~$]*")
+"""What `quote` would leave as it is."""
 
 
 def form_of(pairs: Iterable[Pair], name: str) -> str | None:
@@ -38,4 +41,8 @@ def part(pairs: Sequence[Pair]) -> tuple[list[Pair], str | None]:
 
 def as_query(pairs: Iterable[Pair]) -> str:
     """The pairs as a query string, for links."""
-    return "&".join(f"{quote(name, safe=_SAFE)}={quote(value, safe=_SAFE)}" for name, value in pairs)
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) is not None else quote(text, safe=_SAFE)

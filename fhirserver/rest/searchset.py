@@ -76,11 +76,13 @@ def _bundle(
 
 
 def _links(address: str, used: list[Pair], cursor: str | None, following: str | None) -> list[tuple[str, str]]:
-    def link(position: str | None) -> str:
-        query = as_query([*used, (CURSOR, position)] if position else used)
-        return f"{address}?{query}" if query else address
+    query = as_query(used)
+    first = f"{address}?{query}" if query else address
 
-    links = [("self", link(cursor)), ("first", link(None))]
+    def link(position: str) -> str:
+        return f"{first}{'&' if query else '?'}{as_query([(CURSOR, position)])}"
+
+    links = [("self", link(cursor) if cursor else first), ("first", first)]
     if following is not None:
         url = link(following)
         if len(url) > LINK_BOUND:
@@ -92,13 +94,8 @@ def _links(address: str, used: list[Pair], cursor: str | None, following: str | 
 
 
 def _found(base: bytes, version: Version, mode: bytes) -> bytes:
-    return b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
-        base,
-        version.resource_type.encode(),
-        version.id.encode(),
-        version.json or b"null",
-        mode,
-    )
+    type, id, text = version.resource_type.encode(), version.id.encode(), version.json or b"null"
+    return b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"%b"}}' % (base, type, id, text, mode)
 
 
 def _past(base_url: str, version: Version) -> bytes:

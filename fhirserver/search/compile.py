@@ -107,6 +107,9 @@ def _not(node: Not) -> Filter:
         return {term.path: {"$nin": _ordered(term.values)}}
     if isinstance(term, Or) and term.terms:
         return {"$nor": [_compile(part) for part in term.terms]}
+    if isinstance(term, Exists):
+        # `$in` is what an index can use, without a look at the documents; the other half turns away [null, "a value"].
+        return {term.path: {"$in": [None, []], "$not": {"$type": _VALUE_TYPES}}}
     return {"$nor": [_compile(term)]}
 
 

@@ -45,15 +45,18 @@ def _newest(code: str) -> Order:
 UPDATED = Index(
     "updated", None, (("updated", 1), ("_id", 1)), "?_lastUpdated=ge..., ?_sort=_lastUpdated and -_lastUpdated"
 )
-OWNER = Index("owner", "security.owner", BY_ID, "whatever a permit by the sole owner reaches, in `_id` order")
-OWNERS = Index("owners", "security.owners", BY_ID, "a permit's branch for resources with several owners")
+OWNERS = Index("owners", "security.owners", BY_ID, "whatever a permit by owners reaches, in `_id` order")
+# The sole owner stands behind the owners: what has other owners is found without a look at what has not.
+SHARED = Index(
+    "shared", "security.owners", (("security.owner", 1), *BY_ID), "what a patient shares with others, for the gate"
+)
 WRITER = Index("writer", "by.principal", BY_ID, "a permit's branch for what the caller wrote itself")
 REFERENCES = Index(
     "references", "index._refs", BY_ID, "_revinclude, and a reference parameter without a row of its own"
 )
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
-EVERY_TYPE = (UPDATED, OWNER, OWNERS, WRITER, REFERENCES)
+EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES)
 
 
 def _clinical(date: str) -> tuple[Index, ...]:

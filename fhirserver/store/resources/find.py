@@ -74,7 +74,10 @@ async def find(mongo: Mongo, layout: Layout, request: SearchRequest, permit: Per
     if request.summary_count or request.count < 1:
         return Page([], [], total, None)
     rows, next = await _rows(mongo, plan, request, paging.checked(position, plan.order))
-    others, truncated = await included(mongo, request.resource_type, request.includes, rows, permit)
+    others: list[Version] = []
+    truncated = False
+    if request.includes:
+        others, truncated = await included(mongo, request.resource_type, request.includes, rows, permit)
     return Page([as_version(request.resource_type, row) for row in rows], others, total, next, truncated)
 
 
