@@ -156,6 +156,8 @@ class _Reader:
         is_looked_at = read_as != "GET" and not route.by_itself
         if is_looked_at and not allows(outer.context.principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
+        if resource is None and route.by_itself:
+            del headers[b"content-type"]  # an operation can do without parameters
         content = None
         if method == "PATCH":
             headers[b"content-type"], content = _patch(resource)
