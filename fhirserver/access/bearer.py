@@ -22,7 +22,8 @@ from fhirserver.model.outcome import Unauthenticated
 
 COLLECTION: Final = "tokens"
 ASSIGN_IDS: Final = "assign-ids"
-MAY: Final = frozenset((ASSIGN_IDS,))
+DERIVE: Final = "derive-interpretation"
+MAY: Final = frozenset((ASSIGN_IDS, DERIVE))
 """What else a token may allow its client."""
 MAX_MINUTES: Final = 60 * 24 * 366
 
@@ -64,6 +65,7 @@ class Grant:
             patient=_bare(self.patient),
             purpose=self.purpose,
             may_assign_ids=ASSIGN_IDS in self.may,
+            derives_interpretation=DERIVE in self.may,
         )
 
 

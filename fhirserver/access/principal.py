@@ -43,7 +43,10 @@ class InvalidPrincipal(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `user` is a reference, as are `role` (PractitionerRole); `patient` is the id of the patient in context."""
+    """Who asks. `user` is a reference, as are `role` (PractitionerRole); `patient` is the id of the patient in context.
+
+    `derives_interpretation`: the server adds to the Observations of this client what their ranges say.
+    """
 
     user: str
     client: str
@@ -52,6 +55,7 @@ class Principal:
     patient: str | None = None
     purpose: str | None = None
     may_assign_ids: bool = False
+    derives_interpretation: bool = False
     is_operator: bool = False
 
     def __post_init__(self) -> None:

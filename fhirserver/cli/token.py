@@ -6,7 +6,7 @@ import asyncio
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
-from fhirserver.access.bearer import ASSIGN_IDS, COLLECTION, issue_token
+from fhirserver.access.bearer import COLLECTION, MAY, issue_token
 from fhirserver.cli import database
 from fhirserver.cli.failure import Failure
 
@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
     issue.add_argument("--purpose", metavar="CODE", default="TREAT", help="the purpose of use (TREAT)")
     issue.add_argument("--patient", metavar="ID", help="the patient in context; patient/ scopes need one")
     issue.add_argument("--minutes", type=int, default=DEFAULT_MINUTES, help=f"how long it counts ({DEFAULT_MINUTES})")
-    issue.add_argument("--may", action="append", choices=[ASSIGN_IDS], default=[], help="what it may do besides")
+    issue.add_argument("--may", action="append", choices=sorted(MAY), default=[], help="what it may do besides")
     database.arguments(issue)
 
 

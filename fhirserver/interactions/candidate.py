@@ -14,6 +14,7 @@ from typing import Any
 from fhirserver.access.decide import Granted
 from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.interpretation import interpreted
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
@@ -73,6 +74,8 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     error = error_for(services.validator.validate(resource, resource_type=resource_type))
     if error is not None:
         raise error
+    if principal.derives_interpretation and resource_type == "Observation":
+        resource = interpreted(resource)
     derived = services.derive(resource_type, resource)
     permit = await services.gate.decide(
         principal,

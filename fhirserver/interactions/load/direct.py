@@ -52,11 +52,6 @@ class Part:
     writes: tuple[Prepared, ...]
 
     @property
-    def is_bulk(self) -> bool:
-        """Whether it may go in bulk."""
-        return all(each.write.resource_type not in NORMAL_PATH for each in self.writes)
-
-    @property
     def keys(self) -> set[tuple[str, str]]:
         """The resources that it is about."""
         return {(each.write.resource_type, each.write.id) for each in self.writes}
@@ -157,7 +152,8 @@ class Direct:
     async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
         outcomes = [outcome for each in ready for outcome in each.outcomes]
-        for batch in _batches(part for each in ready for part in each.parts if part.is_bulk):
+        parts = [part for each in ready for part in each.parts]
+        for batch in _batches(part for part in parts if self._is_bulk(part)):
             done = await self._patiently(partial(self._services.store.insert, [part.writes for part in batch]), job)
             left: list[Part] = []
             for part, is_new in zip(batch, done, strict=True):
@@ -166,11 +162,17 @@ class Direct:
                 else:
                     left.append(part)
             outcomes += await self._normally(left, job)
-        outcomes += await self._normally([part for each in ready for part in each.parts if not part.is_bulk], job)
+        outcomes += await self._normally([part for part in parts if not self._is_bulk(part)], job)
         for each in ready:
             if each.unit.entries and not (each.unit.whole and each.outcomes):
                 outcomes += await self._entries(each.unit, job)
         return outcomes
+
+    def _is_bulk(self, part: Part) -> bool:
+        """Whether it may go in bulk: it gives no rights, and nothing has to be looked up for it."""
+        if self._services.guards_references:
+            return False
+        return all(each.write.resource_type not in NORMAL_PATH for each in part.writes)
 
     async def _normally(self, parts: Sequence[Part], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
