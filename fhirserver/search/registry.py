@@ -21,6 +21,8 @@ PAIR = "_pair"
 """The key, under `index`, of the strings `Patient/id|token` that answer `patient=...&code=...` from one index."""
 
 _PAIRED_CODE, _PAIRED_PATIENTS = "code", ("patient", "subject")
+_FIRST_RESOURCE = "Bundle.entry[0].resource"
+"""Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
 
 
@@ -76,7 +78,9 @@ def registry(definitions: Definitions, resource_type: str) -> Registry:
         code: _searchable(definitions, parameter)
         for code, parameter in parameters.items()
         # A phonetic or geographic comparison is not what the type alone says, and without an expression there are no values.
-        if parameter.type in TYPES and parameter.expression and parameter.usage in (None, "normal")
+        if parameter.type in TYPES
+        and parameter.expression not in ("", _FIRST_RESOURCE)
+        and parameter.usage in (None, "normal")
     }
     in_compartment = definitions.compartments["Patient"].resources.get(resource_type, ())
     owners = frozenset(
