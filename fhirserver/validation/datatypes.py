@@ -48,12 +48,13 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
 _ZONE = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 # Not control characters, save tab, line feed and carriage return; and something besides white space.
 _TEXT = r"[ \t\r\n]*[^\x00-\x20][^\x00-\x08\x0b\x0c\x0e-\x1f]*"
+_TEXT_SENTENCE = "must hold more than white space, and no control characters but tab, line feed and carriage return."
 _NO_SPACE = r"[^\s\x00-\x1f\x7f]+"
 _CODE = rf"{_NO_SPACE}(?: {_NO_SPACE})*"
 
 _FORMATS: Mapping[str, tuple[str, str]] = {
-    "string": (_TEXT, "must hold text, without control characters other than tab, line feed and carriage return."),
-    "markdown": (_TEXT, "must hold text, without control characters other than tab, line feed and carriage return."),
+    "string": (_TEXT, _TEXT_SENTENCE),
+    "markdown": (_TEXT, _TEXT_SENTENCE),
     "code": (_CODE, "must be a code: no white space but single spaces between its words."),
     "id": (r"[A-Za-z0-9\-.]{1,64}", "must be an id: 1 to 64 of the characters A-Z, a-z, 0-9, hyphen and dot."),
     "uri": (_NO_SPACE, "must be a URI: no white space or control characters."),
