@@ -74,6 +74,7 @@ class Bound(Mongo):
                 with pymongo.timeout(left):
                     yield
             except ExecutionTimeout:
-                if asyncio.get_running_loop().time() >= self._deadline:
+                # The driver asks for no more time than is left: then it was the transaction's that was up, not the query's.
+                if left * 1_000 <= self.query_ms:
                     raise Unavailable from None
                 raise TooCostly(SLOW) from None
