@@ -12,6 +12,8 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from os.path import commonprefix
 from typing import Any, Final
 
 from fhirserver.definitions import Definitions
@@ -38,7 +40,7 @@ def link_key(url: str, base_url: str) -> str:
     return reference.local or url
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Links:
     """Where the entries of a Bundle go, by the key of their `fullUrl`; and the conditional references that are resolved."""
 
@@ -53,12 +55,21 @@ class Links:
         """The resource with its links rewritten; itself, where there are none. `full_url` is that of its own entry."""
         if not self.targets and not self.resolved:
             return resource
-        base = _base_of(full_url, self.base_url)
         text = dump(resource)
+        if not self.resolved and self._mark not in text:
+            return resource
+        base = _base_of(full_url, self.base_url)
         if not self._has_others(text):
             return self._with_references(resource, text, base)
         found = _Rewriting(self, resource["resourceType"], base).value(resource, ())
         return found if isinstance(found, dict) else resource
+
+    @cached_property
+    def _mark(self) -> bytes:
+        """What every text with a link to one of these entries has in it: most resources of a Bundle have none."""
+        if not all(key.startswith("urn:") for key in self.targets):
+            return b""  # a reference may be written in several ways
+        return commonprefix(list(self.targets)).encode()  # noqa: RUF071  # characters are what is meant
 
     def _has_others(self, text: bytes) -> bool:
         """Whether there may be links that are not references: in uris, or in narratives."""

@@ -37,6 +37,11 @@ URL_BOUND: Final = 8_000
 
 _TYPES: Final = ("batch", "transaction")
 _PLACE = re.compile(r"Bundle\.entry\[(\d+)\]")
+_TOKEN: Final = re.compile(r"\S+").fullmatch
+_PLAIN: Final = frozenset(("resourceType", "type", "entry"))
+_PLAIN_ENTRY: Final = frozenset(("fullUrl", "resource", "request"))
+_PLAIN_REQUEST: Final = frozenset(("method", "url", "ifNoneExist", "ifMatch", "ifNoneMatch"))
+_VERBS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"))
 _JSON: Final = {b"accept": b"application/fhir+json", b"content-type": b"application/fhir+json"}
 _HEADERS: Final = {"ifNoneMatch": b"if-none-match", "ifMatch": b"if-match", "ifNoneExist": b"if-none-exist"}
 
@@ -115,6 +120,8 @@ def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
 def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
     """What is wrong with the Bundle itself, its resources apart. Raises what is wrong outside of the entries."""
     entries = bundle.get("entry")
+    if _is_plain(bundle):
+        return {}
     if isinstance(entries, list):
         bare = [
             {k: v for k, v in each.items() if k != "resource"} if isinstance(each, dict) else each for each in entries
@@ -130,6 +137,34 @@ def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
         raise error
     errors = ((index, error_for(issues)) for index, issues in by_entry.items())
     return {index: each for index, each in errors if each is not None}
+
+
+def _is_plain(bundle: Resource) -> bool:
+    """Whether this is surely a Bundle of well-formed requests, as most are: the validator need not look at it."""
+    if not bundle.keys() <= _PLAIN:
+        return False
+    entries = bundle.get("entry")
+    if type(entries) is not list or not entries:
+        return False
+    named: set[str] = set()
+    for entry in entries:
+        if type(entry) is not dict or not entry.keys() <= _PLAIN_ENTRY:
+            return False
+        asked = entry.get("request")
+        if type(asked) is not dict or not asked.keys() <= _PLAIN_REQUEST or not all(map(_is_text, asked.values())):
+            return False
+        if asked.get("method") not in _VERBS or not _TOKEN(asked.get("url", "")):
+            return False
+        if "fullUrl" in entry:
+            full_url = entry["fullUrl"]
+            if not _is_text(full_url) or not _TOKEN(full_url) or "/_history/" in full_url or full_url in named:
+                return False
+            named.add(full_url)
+    return True
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and value != "" and value.isprintable() and not value.isspace()
 
 
 class _Reader:
