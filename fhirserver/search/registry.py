@@ -21,6 +21,13 @@ PAIR = "_pair"
 """The key, under `index`, of the strings `Patient/id|token` that answer `patient=...&code=...` from one index."""
 
 _PAIRED_CODE, _PAIRED_PATIENTS = "code", ("patient", "subject")
+_SAYS = frozenset(
+    (
+        *("asserter", "attester", "author", "link", "performer", "receiver"),
+        *("recipient", "recorder", "requester", "sender", "source"),
+    )
+)
+"""Parameters of the Patient compartment by which a patient only did something: what is found may be another patient's."""
 _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
@@ -50,7 +57,7 @@ class Searchable:
 class Registry:
     """What one resource type can be searched by.
 
-    `owners` are the codes of reference parameters that tie a resource to a patient. `paired` are those of them whose values are stored
+    `owners` are the codes of reference parameters whose patient the resource belongs to. `paired` are those of them whose values are stored
     together with the resource's `code`; there are none where the type has no such pair.
     """
 
@@ -86,10 +93,8 @@ def registry(definitions: Definitions, resource_type: str) -> Registry:
     owners = frozenset(
         code
         for code in (*_PAIRED_PATIENTS, *in_compartment)
-        if code in searchable and searchable[code].type == "reference"
+        if code in searchable and code not in _SAYS and searchable[code].type == "reference"
     )
-    if resource_type == "Patient":
-        owners = frozenset()
     code = searchable.get(_PAIRED_CODE)
     paired = owners.intersection(_PAIRED_PATIENTS) if code is not None and code.type == "token" else frozenset()
     return Registry(MappingProxyType(searchable), owners, paired)

@@ -253,6 +253,17 @@ async def test_neither_entries_nor_totals_nor_pages_count_the_hidden(
     assert not any("boris" in each for each in found(await world.asks(stranger, "GET", f"/Observation?{query}")))
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["", "performer=Patient/boris", "performer=boris", "performer=Patient/boris&patient=anna", "subject=Patient/anna"],
+)
+async def test_what_is_read_is_found_also_by_whom_it_only_mentions(world: World, doctor: str, query: str) -> None:
+    """Boris, who permits nobody, is named as the performer; the record is Anna's."""
+    await world.open.put(observation("by-boris", "anna", performer=[{"reference": "Patient/boris"}]))
+    assert (await world.asks(doctor, "GET", "/Observation/by-boris")).status_code == 200
+    assert found(await world.asks(doctor, "GET", f"/Observation?_id=by-boris&{query}")) == {"Observation/by-boris"}
+
+
 async def test_a_page_link_is_worth_nothing_to_anybody_else(world: World, doctor: str) -> None:
     """To another doctor, to herself in another role or client, for another query; and to herself once it is revoked."""
     quinta = await patient(world, "quinta")

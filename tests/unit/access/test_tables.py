@@ -11,6 +11,7 @@ from pathlib import Path
 from fhirserver.access.classes import ACCESS_CLASS, BY_NAME, PATIENT_SAYS
 from fhirserver.access.ownership import COMPARTMENT, MENTIONS, OUTSIDE, PARTICIPANTS, SUBJECTS
 from fhirserver.definitions import Definitions, load
+from fhirserver.search.registry import registry
 
 FROZEN = Path(__file__).parents[2] / "data" / "access_classes.txt"
 
@@ -37,6 +38,16 @@ def test_every_parameter_of_the_patient_compartment_has_a_group() -> None:
         if code != "{def}"
     }
     assert wanted == set(COMPARTMENT)
+
+
+def test_a_search_is_narrowed_to_a_patient_only_by_parameters_that_make_her_an_owner() -> None:
+    """Otherwise a permitted record is not found: its own patient was never asked about."""
+    wrong = {
+        (resource_type, code)
+        for (resource_type, code), (group, _) in COMPARTMENT.items()
+        if (code in registry(load(), resource_type).owners) == (group == "mention")
+    }
+    assert wrong == set()
 
 
 def test_the_table_reads_the_elements_that_the_parameters_read() -> None:
