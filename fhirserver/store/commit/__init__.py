@@ -7,4 +7,16 @@ from fhirserver.store.commit.group import Committer
 from fhirserver.store.commit.prepare import Prepared
 from fhirserver.store.commit.write import By, Companion, Derive, Derived, Member, Seal, Write, Written, request_rows
 
-__all__ = ["By", "Committer", "Companion", "Derive", "Derived", "Member", "Prepared", "Seal", "Write", "Written", "request_rows"]
+__all__ = [
+    "By",
+    "Committer",
+    "Companion",
+    "Derive",
+    "Derived",
+    "Member",
+    "Prepared",
+    "Seal",
+    "Write",
+    "Written",
+    "request_rows",
+]
