@@ -77,7 +77,7 @@ def _security(instance: Instance) -> dict[str, Any]:
         "cors": False,
         "service": [
             {
-                "coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}],
+                "coding": [{"system": _SECURITY_SERVICE, "code": "OAuth"}],
                 "text": "OAuth 2.0 bearer tokens with SMART on FHIR scopes",
             }
         ],

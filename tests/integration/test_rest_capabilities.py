@@ -61,7 +61,7 @@ async def test_metadata_needs_no_token_and_names_where_it_is(gated: Server) -> N
     assert (statement["fhirVersion"], statement["kind"]) == ("4.0.1", "instance")
     assert statement["implementation"]["url"] == FHIR
     coding = statement["rest"][0]["security"]["service"][0]["coding"][0]
-    assert coding["code"] == "SMART-on-FHIR"
+    assert coding["code"] == "OAuth", "SMART is more than its scopes: there is no launch and no discovery here."
     assert (await gated("OPTIONS", "")).json() == statement
 
 
