@@ -32,7 +32,8 @@ def response_entry(method: str, answer: Answer, base_url: str) -> bytes:
     if version is not None:
         response["lastModified"] = instant(version.updated)
     text = dump(response)
-    body = b"" if answer.is_raw or method == "HEAD" else answer.body
+    is_left_out = answer.is_raw or (method == "HEAD" and not answer.is_outcome)
+    body = b"" if is_left_out else answer.body
     if not body:
         return b'{"response":%b}' % text
     if answer.is_outcome:
