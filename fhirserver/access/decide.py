@@ -24,8 +24,9 @@ from fhirserver.access.effect import effective, permit_only
 from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, rows_where, security
 from fhirserver.access.principal import Kind, Principal, allows, depends_on_consents
 from fhirserver.access.reach import Decided, Reads, Writes, visible
+from fhirserver.access.request import Request
 from fhirserver.access.scopes import SYSTEM_LEVEL
-from fhirserver.access.together import Party, Together
+from fhirserver.access.together import Party, Sought, Together
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, all_of, negate
 from fhirserver.search.match import match
@@ -44,22 +45,6 @@ SHARED_OWNERS: Final = 1_000
 """Owners in a permit that the reads of one turn share; past it each id has its own."""
 _SHARED: Final = frozenset(("read", "vread", "history-instance"))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be decided, besides who asks: the parts that narrow the owners.
-
-    `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
-    `candidate_owners`: of the version to be written. `includes`: other types come along.
-    """
-
-    interaction: str
-    resource_type: str
-    ids: tuple[str, ...] = ()
-    patients: frozenset[str] | None = None
-    candidate_owners: frozenset[str] = frozenset()
-    includes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +83,11 @@ class Gate:
             nobody_asked = Writes(principal, interaction, resource_type, _ANYTHING)
             if isinstance(nobody_asked(resource_type), Nothing):
                 raise Forbidden(reasons.NOT_THIS_TYPE)
-        if interaction in _SHARED and len(ids) == 1 and resource_type != "Binary" and depends_on_consents(principal):
-            return await self._together.permit(principal, interaction, resource_type, ids[0])
+        sought: Sought | None = ids[0] if interaction in _SHARED and len(ids) == 1 else None
+        if interaction == "create" and not ids:
+            sought = candidate_owners
+        if sought is not None and resource_type != "Binary" and depends_on_consents(principal):
+            return await self._together.permit(principal, interaction, resource_type, sought)
         request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes)
         decision = self._decision(principal, request)
         decided = await decision.decided()
@@ -111,9 +99,11 @@ class Gate:
             labels=decision.labels(reads(resource_type)),
         )
 
-    async def _of_party(self, party: Party) -> Mapping[str, Permit] | None:
-        """The permits of reads by id: one reach over the owners of all of them, the reasons each its own."""
-        request = Request(party.interaction, party.resource_type, tuple(party.waiters))
+    async def _of_party(self, party: Party) -> Mapping[Sought, Permit] | None:
+        """The permits of a party: one reach over the owners of all of them, the reasons each its own."""
+        ids = tuple(each for each in party.waiters if isinstance(each, str))
+        owners = frozenset[str]().union(*(each for each in party.waiters if not isinstance(each, str)))
+        request = Request(party.interaction, party.resource_type, ids, candidate_owners=owners)
         decision = self._decision(party.principal, request)
         decided = await decision.decided()
         if len(party.waiters) > 1 and (decision.is_overfull or len(decision.verdicts) > SHARED_OWNERS):
@@ -121,7 +111,7 @@ class Gate:
         reads = Reads(party.principal, party.interaction, party.resource_type, decided)
         writes = Writes(party.principal, party.interaction, party.resource_type, decided)
         about = decision.reasons_about()
-        return {id: Granted(about(id), reads, writes) for id in party.waiters}
+        return {each: Granted(about(each), reads, writes) for each in party.waiters}
 
     def _decision(self, principal: Principal, request: Request) -> _Decision:
         return _Decision(self._facts, principal, request, _microseconds(self._clock()), self._max_owners)
@@ -163,14 +153,15 @@ class _Decision:
         seen = [row for row in self._rows if match(visible_now, row)] if self._updates() else []
         return tuple(label for row in seen for label in security(row).get("labels") or ())
 
-    def reasons_about(self) -> Callable[[str], tuple[str, ...]]:
-        """The reasons as they are for each one of the ids asked for."""
-        owners = {row["_id"]: security(row).get("owners") or () for row in self._rows}
-        verdicts = self.verdicts
-        return lambda sought: (
-            *self._before,
-            *reasons.of([verdicts[owner] for owner in owners.get(sought, ()) if owner in verdicts]),
-        )
+    def reasons_about(self) -> Callable[[Sought], tuple[str, ...]]:
+        """The reasons as they are for each one that was asked for."""
+        of_id = {row["_id"]: security(row).get("owners") or () for row in self._rows}
+
+        def about(sought: Sought) -> tuple[str, ...]:
+            owners = of_id.get(sought, ()) if isinstance(sought, str) else sought
+            return (*self._before, *reasons.of([self.verdicts[each] for each in owners if each in self.verdicts]))
+
+        return about
 
     async def _without_consents(self) -> Decided:
         """For whom no Consent speaks: what is asked matters only where it has a context, or labels to keep."""

@@ -1,4 +1,4 @@
-"""Reads by id that one caller begins in one turn of the event loop: decided together, with one set of queries.
+"""Reads by id, and creates, that one caller begins in one turn of the event loop: decided together, with one set of queries.
 
 What is shared is one caller's: the same principal, interaction and type. Others of the same turn share queries further down and
 never a permit. Every waiter began before the first of these queries was sent, so each decision is of its own request's time, and
@@ -17,37 +17,41 @@ from fhirserver.access.principal import Principal
 from fhirserver.search.permit import Permit
 from fhirserver.store.client import fresh
 
-Waiters = dict[str, list[asyncio.Future[Permit]]]
+Sought = str | frozenset[str]
+"""What one request is decided for: the id that it reads, or the owners of what it creates."""
+Waiters = dict[Sought, list[asyncio.Future[Permit]]]
 
 
 @dataclass(slots=True)
 class Party:
-    """What one caller reads by id in one turn, and who waits for each id."""
+    """What one caller does of one kind in one turn, and who waits for each answer."""
 
     principal: Principal
     interaction: str
     resource_type: str
     waiters: Waiters = field(default_factory=dict)
 
-    def alone(self, id: str) -> Party:
-        """The party of this one id."""
-        return Party(self.principal, self.interaction, self.resource_type, {id: self.waiters[id]})
+    def alone(self, sought: Sought) -> Party:
+        """The party of this one alone."""
+        return Party(self.principal, self.interaction, self.resource_type, {sought: self.waiters[sought]})
 
 
-Decide = Callable[[Party], Awaitable[Mapping[str, Permit] | None]]
-"""The permit for each id of the party; None if each of its ids has to be decided alone."""
+Decide = Callable[[Party], Awaitable[Mapping[Sought, Permit] | None]]
+"""The permit for each that is sought; None if each has to be decided alone."""
 
 
 class Together:
-    """Gathers the reads of one turn by who asks."""
+    """Gathers the requests of one turn by who asks."""
 
     def __init__(self, decide: Decide) -> None:
         self._decide = decide
         self._waiting: dict[tuple[int, str, str], Party] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    def permit(self, principal: Principal, interaction: str, resource_type: str, sought: str) -> asyncio.Future[Permit]:
-        """The permit to read this id."""
+    def permit(
+        self, principal: Principal, interaction: str, resource_type: str, sought: Sought
+    ) -> asyncio.Future[Permit]:
+        """The permit to read this id, or to create what has these owners."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Permit] = loop.create_future()
         if not self._waiting:
@@ -76,8 +80,8 @@ class Together:
                 return
             permits = None
         if permits is None:
-            # What one id makes too costly, or impossible, is no matter of its neighbours.
-            await asyncio.gather(*(self._answer(party.alone(id)) for id in party.waiters))
+            # What one makes too costly, or impossible, is no matter of its neighbours.
+            await asyncio.gather(*(self._answer(party.alone(sought)) for sought in party.waiters))
             return
         for sought, answers in party.waiters.items():
             for answer in answers:

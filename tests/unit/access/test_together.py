@@ -17,9 +17,10 @@ from fhirserver.access.bearer import issue_token, principal_for
 from fhirserver.access.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, Unavailable
+from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from tests.fakes.facts import FakeFacts
-from tests.fakes.records import consent, observation, provision
+from tests.fakes.records import ACCESS, consent, observation, provision
 from tests.unit.access.test_gate import (
     CLINIC,
     DEVICE,
@@ -216,6 +217,44 @@ async def test_a_client_that_goes_away_takes_nobody_with_it() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     assert world.facts.seen(await stays, "Observation") == {"1"}
+
+
+# Creating
+
+
+async def creates(world: World, *writes: tuple[Principal, tuple[str, ...]]) -> list[bool]:
+    """Who of these may create an Observation of these owners, all in one turn."""
+    asked = [
+        world.gate.decide(each, "create", "Observation", candidate_owners=frozenset(owners)) for each, owners in writes
+    ]
+    found = await asyncio.gather(*asked)
+    candidates = [FakeFacts().put(observation("new", *owners), each.user) for each, owners in writes]
+    return [match(permit.writes("Observation"), row) for permit, row in zip(found, candidates, strict=True)]
+
+
+async def test_of_creates_in_one_turn_each_needs_the_consent_of_its_own_owners() -> None:
+    world = World(permits("Practitioner/d"), permits("Practitioner/s", patient="b", id="b"))
+    stranger = who("Practitioner/s")
+    writes = [(each, owners) for each in (DOCTOR, stranger) for owners in (("a",), ("b",), ("a", "b"))]
+    assert await creates(world, *writes) == [True, False, False, False, True, False]
+
+
+async def test_a_consent_to_read_does_not_let_a_neighbour_of_the_turn_write() -> None:
+    world = World(permits("Practitioner/d"), permits("Practitioner/d", patient="b", id="b", action=[ACCESS]))
+    assert await creates(world, (DOCTOR, ("a",)), (DOCTOR, ("b",)), (DOCTOR, ("a", "b"))) == [True, False, False]
+
+
+async def test_a_create_with_too_many_owners_does_not_stop_its_neighbours() -> None:
+    world = World(permits("Practitioner/d"), max_owners=3)
+    crowd = tuple(f"p{n}" for n in range(5))
+    assert await creates(world, (DOCTOR, ("a",)), (DOCTOR, crowd), (DOCTOR, ("b",))) == [True, False, False]
+
+
+async def test_a_permit_that_ended_a_turn_ago_lets_nobody_create() -> None:
+    world = World(permits("Practitioner/d"))
+    assert await creates(world, (DOCTOR, ("a",))) == [True]
+    world.facts.put(permits("Practitioner/d") | {"status": "inactive"})
+    assert await creates(world, (DOCTOR, ("a",))) == [False]
 
 
 class Rows:

@@ -1,0 +1,24 @@
+"""A request as the gate sees it.
+
+https://hl7.org/fhir/R4/security.html#access-control
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be decided, besides who asks: the parts that narrow the owners.
+
+    `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
+    `candidate_owners`: of the version to be written. `includes`: other types come along.
+    """
+
+    interaction: str
+    resource_type: str
+    ids: tuple[str, ...] = ()
+    patients: frozenset[str] | None = None
+    candidate_owners: frozenset[str] = frozenset()
+    includes: bool = False
