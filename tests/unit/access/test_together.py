@@ -20,8 +20,7 @@ from fhirserver.model.outcome import Forbidden, Unavailable
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from tests.fakes.facts import FakeFacts
-from tests.fakes.records import ACCESS, consent, observation, provision
-from tests.unit.access.test_gate import (
+from tests.fakes.gate import (
     CLINIC,
     DEVICE,
     DOCTOR,
@@ -35,6 +34,7 @@ from tests.unit.access.test_gate import (
     permits,
     who,
 )
+from tests.fakes.records import ACCESS, consent, observation, provision
 from tests.unit.access.test_oracle import NOW as THEN
 from tests.unit.access.test_oracle import Made, build, caller, callers, sees, stored, worlds
 
