@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fhirserver.bench import data
+from fhirserver.bench import cpu, data
 from fhirserver.store.embedded import Embedded, free_port
 
 DATABASE = "bench"
@@ -27,19 +27,27 @@ CEILING_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured row: the median rate of its rounds, and the latencies of its median round."""
+    """One measured row: the median rate of its rounds, and the latencies of its median round.
+
+    `cpu` and `mongod_cpu` are processor microseconds of a request, in the server and in the database, over all rounds."""
 
     name: str
     rate: float
     p50_ms: float
     p99_ms: float
+    cpu: float = 0.0
+    mongod_cpu: float = 0.0
 
 
 class Bench:
     """One run over one database."""
 
-    def __init__(self, folder: Path, url: str, *, patients: int, each: int, seconds: float, rounds: int) -> None:
-        self.folder, self.url = folder, url
+    def __init__(
+        self, folder: Path, embedded: Embedded, url: str, *, patients: int, each: int, seconds: float, rounds: int
+    ) -> None:
+        self.folder, self.embedded, self.url = folder, embedded, url
+        self._pids: dict[int, int] = {}
+        """The servers, by port."""
         self.patients, self.each, self.seconds, self.rounds = patients, each, seconds, rounds
         self.figures: dict[str, Figure] = {}
         self._log = (folder / "servers.log").open("ab")
@@ -98,7 +106,7 @@ class Bench:
         lines = (("POST", "/fhir/Observation", data.encode(data.observation(*pair))) for pair in order)
         plan = {"requests": self._file(lines), "connections": WRITERS, "token": token}
         counted = await self._drive(port, plan)
-        self.figures[name] = Figure(name, counted["rate"], counted["p50_ms"], counted["p99_ms"])
+        self.figures[name] = _figure(name, counted, [counted])
 
     def _file(self, lines: Iterable[tuple[str, str, bytes]]) -> str:
         path = self.folder / "requests.txt"
@@ -116,16 +124,18 @@ class Bench:
                 seen[name].append(await self._drive(port, plan))
         for name, counted in seen.items():
             middle = statistics.median_low([each["rate"] for each in counted])
-            each = next(each for each in counted if each["rate"] == middle)
-            self.figures[name] = Figure(name, middle, each["p50_ms"], each["p99_ms"])
+            self.figures[name] = _figure(name, next(each for each in counted if each["rate"] == middle), counted)
 
     async def _drive(self, port: int, plan: dict[str, Any]) -> dict[str, Any]:
         whole = {"host": "127.0.0.1", "port": port, "seconds": self.seconds, **plan}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "fhirserver.bench.load", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        watched = (self._pids[port], self.embedded.pid())
+        before = [cpu.seconds(pid) for pid in watched]
         out, _ = await process.communicate(json.dumps(whole).encode())
         counted: dict[str, Any] = json.loads(out)
+        counted["cpu"] = [cpu.seconds(pid) - then for pid, then in zip(watched, before, strict=True)]
         refused = {status for status in counted["statuses"] if status not in ("200", "201")}
         if refused or process.returncode:
             raise RuntimeError(f"The benchmark's requests were refused: {counted['statuses']}")
@@ -149,6 +159,7 @@ class Bench:
         )
         try:
             await _listening(port)
+            self._pids[port] = process.pid
             yield port
         finally:
             process.terminate()
@@ -215,6 +226,14 @@ PAGE = {
     "filter": {"index._pair": "PATIENT|http://loinc.org|718-7", "deleted": False},
     "sort": [["sort.date.hi", -1], ["_id", -1]],
 }
+
+
+def _figure(name: str, middle: dict[str, Any], rounds: list[dict[str, Any]]) -> Figure:
+    requests = sum(sum(each["statuses"].values()) for each in rounds)
+    spent = [sum(each["cpu"][place] for each in rounds) / requests * 1e6 for place in (0, 1)]
+    return Figure(name, middle["rate"], middle["p50_ms"], middle["p99_ms"], *spent)
+
+
 RATIOS = (
     ("read, open", "bare ASGI + find_one", 2.0),
     ("search page, open", "bare ASGI + same find", 0.5),
@@ -225,14 +244,18 @@ RATIOS = (
 def report(figures: dict[str, Figure]) -> str:
     """The figures as a Markdown table, and below it the ratios of this one run."""
     rows = [
-        f"| {each.name} | {each.rate:,.0f}/s | {each.p50_ms:.1f} | {each.p99_ms:.1f} |" for each in figures.values()
+        f"| {each.name} | {each.rate:,.0f}/s | {each.p50_ms:.1f} | {each.p99_ms:.1f} "
+        f"| {each.cpu:,.0f} | {each.mongod_cpu:,.0f} |"
+        for each in figures.values()
     ]
     ratios = []
     for ours, ceiling, bar in RATIOS:
         if ours in figures and ceiling in figures:
-            ratios.append(f"| {ours} / {ceiling} | {figures[ours].rate / figures[ceiling].rate:.2f} | {bar} |")
-    head = ["| Work | Rate | p50 ms | p99 ms |", "| --- | --- | --- | --- |", *rows, ""]
-    return "\n".join([*head, "| Ratio in this run | Measured | To hold |", "| --- | --- | --- |", *ratios])
+            mine, bare = figures[ours], figures[ceiling]
+            by_cpu = f"{bare.cpu / mine.cpu:.2f}" if mine.cpu and bare.cpu else "-"
+            ratios.append(f"| {ours} / {ceiling} | {mine.rate / bare.rate:.2f} | {by_cpu} | {bar} |")
+    head = ["| Work | Rate | p50 ms | p99 ms | Server CPU µs | mongod CPU µs |", "| --- " * 6 + "|", *rows, ""]
+    return "\n".join([*head, "| Ratio in this run | Rate | Server CPU | To hold |", "| --- " * 4 + "|", *ratios])
 
 
 async def _listening(port: int) -> None:
@@ -253,7 +276,7 @@ async def run(*, patients: int = 1000, each: int = 20, seconds: float = 5.0, rou
         embedded = Embedded(Path(folder), cache_gb=1.0)
         url = await embedded.start(server=False)
         try:
-            bench = Bench(Path(folder), url, patients=patients, each=each, seconds=seconds, rounds=rounds)
+            bench = Bench(Path(folder), embedded, url, patients=patients, each=each, seconds=seconds, rounds=rounds)
             await bench.run()
         finally:
             await embedded.stop()
