@@ -57,6 +57,7 @@ class Bench:
         async with self._server("--auth", "none") as port:
             await self._load(port)
             await self._create(port, "create, open", None, first=0)
+            await self._insert_ceiling()  # at once, so that both have met the same machine
             ids = await self._ids()
             async with self._ceilings() as bare:
                 await self._alternate(
@@ -86,7 +87,6 @@ class Bench:
                 {"search page, gated, no audit": (port, self._page_paths(SEARCH), SEARCHERS, doctor)},
             )
             await self._create(port, "create, gated, no audit", laboratory, first=self.each)
-        await self._insert_ceiling()
 
     # What is sent
 
