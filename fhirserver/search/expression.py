@@ -9,12 +9,17 @@ covers both. Values are str, int, bool or datetime.
 
 Nodes are frozen and hashable: equal permits are recognised as equal. Build them with `all_of`, `any_of` and `negate`, which fold
 constants, so that `All()` and `Nothing()` stand only at the top.
+
+Three nodes ask about other documents than the one at hand: `Chain` and `Has` about resources that refer to each other, `Member`
+about code systems and value sets. Before an Expression is compiled or matched they are answered, each with the permit of the type
+that it asks about, and replaced by `In`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 Scalar = str | int | bool | datetime
 
@@ -106,7 +111,43 @@ class Some:
     term: Expression
 
 
-Expression = All | Nothing | And | Or | Not | In | Within | Exists | Range | Prefixed | Containing | Some
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Some reference at the path points to a resource of this type, not deleted and visible to the caller, of which `term` is true."""
+
+    path: str
+    resource_type: str
+    term: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Some resource of this type, not deleted and visible to the caller, points to this one at `path`, and `term` is true of it."""
+
+    resource_type: str
+    path: str
+    term: Expression
+
+
+class Relation(StrEnum):
+    """How a token stands to a value set (`in`), or to a code of a hierarchy (`below`: the code or one under it; `above`)."""
+
+    IN, BELOW, ABOVE = "in", "below", "above"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Some token at the path stands in the relation to `of`: the canonical URL of a value set, or a token `system|code`."""
+
+    path: str
+    relation: Relation
+    of: str
+
+
+Pending = Chain | Has | Member
+"""The nodes that are answered before the Expression is compiled or matched."""
+
+Expression = All | Nothing | And | Or | Not | In | Within | Exists | Range | Prefixed | Containing | Some | Pending
 
 
 def all_of(*terms: Expression) -> Expression:
