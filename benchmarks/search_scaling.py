@@ -1,0 +1,259 @@
+"""Thirty shapes of search over 1,000, 8,000 and 64,000 patients with twenty Observations each: does their time grow with the data?
+
+    python benchmarks/search_scaling.py --data DIR [--sizes 1000,8000,64000] [--times 60]
+
+Each size has a database of its own on the mongod of DIR; what is not there yet is built first, by `fhirserver load`, and stays
+for the next run. One client asks one search after the other, the sizes in turn, each time for another patient, name or day.
+Prints Markdown: p50 and p99 of each shape at each size, and by how much p50 grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fhirserver.bench import population as people
+from fhirserver.store.embedded import Embedded, free_port
+
+TO_HOLD = 1.5
+WARM_UP = 5
+DEEP = 20
+"""Pages that a deep page lies behind."""
+
+Number = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A search: its name, its address for the n-th patient, and whether it finds as few among many as among few.
+
+    `deep` shapes are measured at the page that the first `DEEP` next links lead to.
+    """
+
+    name: str
+    address: Number
+    is_selective: bool = True
+    deep: bool = False
+
+
+CODE = f"{people.LOINC}%7C{people.HEMOGLOBIN}"
+RARE_CODE = f"{people.LOINC}%7C{people.RARE_CODE}"
+
+
+def _day(number: int, serial: int = 0) -> str:
+    return people.taken(number, serial).date().isoformat()
+
+
+def shapes(patients: int) -> list[Shape]:
+    """What is asked, of a population of this size."""
+    patient, doctor = people.patient_id, lambda n: people.practitioner_id(n, patients)
+    observations = "Observation?patient=Patient/{}".format
+    return [
+        Shape("Patient by id", lambda n: f"Patient?_id={patient(n)}"),
+        Shape("identifier", lambda n: f"Patient?identifier={people.IDENTIFIERS}%7C{people.identifier(n)}"),
+        Shape("family name, rare", lambda _: f"Patient?family={people.RARE_FAMILY}"),
+        Shape("family name, exact", lambda _: f"Patient?family:exact={people.RARE_FAMILY}"),
+        Shape("name begins, common", lambda n: f"Patient?name={people.family(n + people.RARE)[:2]}"),
+        Shape("name contains, common", lambda _: "Patient?name:contains=ov"),
+        Shape("name contains, rare", lambda _: f"Patient?name:contains={people.RARE_FAMILY[1:6]}"),
+        Shape("birth date, a day", lambda n: f"Patient?birthdate={people.birth_date(n)}"),
+        Shape(
+            "birth date, a range sorted",
+            lambda n: f"Patient?birthdate=ge{people.birth_date(n)}&_sort=birthdate&_count=20",
+        ),
+        Shape("the patients of a doctor", lambda n: f"Patient?general-practitioner=Practitioner/{doctor(n)}"),
+        Shape("a patient's Observations", lambda n: observations(patient(n))),
+        Shape("patient, code, newest first", lambda n: f"{observations(patient(n))}&code={CODE}&_sort=-date"),
+        Shape("patient and date", lambda n: f"{observations(patient(n))}&date=ge{_day(n)}"),
+        Shape(
+            "patient, category, newest first", lambda n: f"{observations(patient(n))}&category=laboratory&_sort=-date"
+        ),
+        Shape("subject and status", lambda n: f"Observation?subject=Patient/{patient(n)}&status=final"),
+        Shape("encounter", lambda n: f"Observation?encounter=Encounter/{people.encounter_id(n)}"),
+        Shape("code, common, newest first", lambda _: f"Observation?code={CODE}&_sort=-date&_count=20"),
+        Shape("code and a day", lambda n: f"Observation?code={CODE}&date={_day(n)}&_count=20"),
+        Shape("a day, sorted", lambda n: f"Observation?date={_day(n)}&_sort=date&_count=20"),
+        Shape("code, rare", lambda _: f"Observation?code={RARE_CODE}"),
+        Shape("code and quantity, rare", lambda _: f"Observation?code={CODE}&value-quantity=gt{people.EXTREME - 100}"),
+        Shape(
+            "quantity in another unit, rare",
+            lambda _: f"Observation?value-quantity=gt{people.EXTREME // 10 - 10}||g/dL",
+        ),
+        Shape("composite, rare", lambda _: f"Observation?code-value-quantity={CODE}$gt{people.EXTREME - 100}"),
+        Shape(
+            "patient and component",
+            lambda n: (
+                f"{observations(patient(n))}&component-code-value-quantity={people.LOINC}%7C{people.SYSTOLIC}$gt100"
+            ),
+        ),
+        Shape(
+            "chain to an identifier",
+            lambda n: f"Observation?patient.identifier={people.IDENTIFIERS}%7C{people.identifier(n)}",
+        ),
+        Shape("chain to a rare name", lambda _: f"Observation?subject:Patient.family={people.RARE_FAMILY}&code={CODE}"),
+        Shape("_has a rare code", lambda _: f"Patient?_has:Observation:patient:code={RARE_CODE}"),
+        Shape("_revinclude", lambda n: f"Patient?_id={patient(n)}&_revinclude=Observation:patient"),
+        Shape(
+            "_include of two",
+            lambda n: f"{observations(patient(n))}&_include=Observation:performer&_include=Observation:encounter",
+        ),
+        Shape("accurate total of a patient", lambda n: f"{observations(patient(n))}&_total=accurate&_count=5"),
+        Shape("deep page", lambda _: f"Observation?code={CODE}&_sort=-date&_count=20", deep=True),
+        Shape("newest by _lastUpdated", lambda _: "Observation?_sort=-_lastUpdated&_count=20"),
+        Shape("status, rare, alone", lambda _: "Observation?status=amended"),
+        Shape("accurate total of a common code", lambda _: f"Observation?code={CODE}&_total=accurate", False),
+        Shape("_has a common code", lambda _: f"Patient?_has:Observation:patient:code={CODE}", False),
+    ]
+
+
+class Client:
+    """One connection to one server."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(self, path: str) -> tuple[float, int, dict[str, Any]]:
+        """Milliseconds, the status, and the answer."""
+        began = time.perf_counter()
+        self._connection.request("GET", path, headers={"Accept": "application/fhir+json"})
+        answer = self._connection.getresponse()
+        text = answer.read()
+        return (time.perf_counter() - began) * 1000, answer.status, json.loads(text)
+
+    def start_of(self, shape: Shape, number: int) -> str:
+        """The address to measure."""
+        path = "/fhir/" + shape.address(number)
+        for _ in range(DEEP if shape.deep else 0):
+            _, _, page = self.ask(path)
+            links = {link["relation"]: link["url"] for link in page["link"]}
+            if "next" not in links:
+                break
+            parts = urlsplit(links["next"])
+            path = f"{parts.path}?{parts.query}"
+        return path
+
+
+@contextmanager
+def server(url: str, database: str) -> Iterator[int]:
+    """A server of our own on a database; its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "fhirserver", "serve", "--auth", "none", "--port", str(port)]
+    process = subprocess.Popen(command, env=_environment(url, database), stdout=subprocess.PIPE, text=True)
+    try:
+        ready(process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ready(process: subprocess.Popen[str]) -> None:
+    """Wait for the line that says so."""
+    if process.stdout is None or not process.stdout.readline():
+        raise RuntimeError("The server did not start.")
+
+
+def _environment(url: str, database: str) -> dict[str, str]:
+    return os.environ | {"FHIRSERVER_MONGO_URL": url, "FHIRSERVER_DATABASE": database, "FHIRSERVER_LOG_REQUESTS": "0"}
+
+
+def build(url: str, folder: Path, patients: int) -> None:
+    """The database of this size, if it is not there whole."""
+    done = folder / f"scale{patients}.built"
+    if done.exists():
+        return
+    path = folder / f"scale{patients}.ndjson"
+    with path.open("w", encoding="utf-8") as out:
+        for resource in people.population(patients):
+            out.write(json.dumps(resource, separators=(",", ":")) + "\n")
+    command = [sys.executable, "-m", "fhirserver", "load", str(path)]
+    subprocess.run(command, env=_environment(url, f"scale{patients}"), check=True, cwd=folder)
+    path.unlink()
+    done.touch()
+
+
+def measure(ports: dict[int, int], times: int) -> str:
+    """Every shape at every size, the sizes in turn."""
+    clients = {size: Client(port) for size, port in ports.items()}
+    sizes = list(clients)
+    lines = [
+        "| Shape | " + " | ".join(f"p50 / p99 ms at {size:,}" for size in sizes) + " | Growth of p50 |",
+        "| --- " * (len(sizes) + 2) + "|",
+    ]
+    for each in range(len(shapes(sizes[0]))):
+        spent: dict[int, list[float]] = {size: [] for size in sizes}
+        said: dict[int, str] = {}
+        for turn in range(times + WARM_UP):
+            for size, client in clients.items():
+                shape = shapes(size)[each]
+                number = random.Random(f"{each}-{turn}").randrange(size)
+                path = client.start_of(shape, number) if shape.deep or turn == 0 else "/fhir/" + shape.address(number)
+                took, status, answer = client.ask(path)
+                if turn >= WARM_UP:
+                    spent[size].append(took)
+                said[size] = "" if status == 200 else f" ({status} {answer['issue'][0]['code']})"
+        shape = shapes(sizes[0])[each]
+        cells = [f"{_share(spent[size], 0.5):.1f} / {_share(spent[size], 0.99):.1f}{said[size]}" for size in sizes]
+        growth = statistics.median(spent[sizes[-1]]) / statistics.median(spent[sizes[0]])
+        name = shape.name if shape.is_selective else f"{shape.name} (broad)"
+        lines.append(f"| {name} | {' | '.join(cells)} | {growth:.2f} |")
+        print(lines[-1], file=sys.stderr)
+    return "\n".join(lines)
+
+
+def _share(times: list[float], part: float) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+async def run(given: argparse.Namespace) -> None:
+    """Build, measure, print."""
+    folder: Path = given.data
+    embedded = Embedded(folder, cache_gb=given.cache)
+    url = await embedded.start(server=False)
+    try:
+        sizes = [int(size) for size in given.sizes.split(",")]
+        for size in sizes:
+            await asyncio.to_thread(build, url, folder, size)
+        if not given.build_only:
+            print(await asyncio.to_thread(_measured, url, sizes, given.times))
+            print(f"\nTo hold: {TO_HOLD} for whatever is not broad.")
+    finally:
+        await embedded.stop()
+
+
+def _measured(url: str, sizes: list[int], times: int) -> str:
+    with ExitStack() as servers:
+        ports = {size: servers.enter_context(server(url, f"scale{size}")) for size in sizes}
+        return measure(ports, times)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description="How the time of searches grows with the data.")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the database; it stays")
+    parser.add_argument("--sizes", default="1000,8000,64000", help="numbers of patients")
+    parser.add_argument("--times", type=int, default=60, help="searches of each shape at each size")
+    parser.add_argument("--cache", type=float, default=4.0, help="gigabytes that mongod may cache")
+    parser.add_argument("--build-only", action="store_true")
+    given = parser.parse_args()
+    given.data.mkdir(parents=True, exist_ok=True)
+    asyncio.run(run(given))
+
+
+if __name__ == "__main__":
+    main()
