@@ -31,3 +31,18 @@ def elements_at(definitions: Definitions, branch: str) -> list[Element]:
         elements = [element for place in places for element in definitions.children(place) if element.stem == name]
         places = [place for element in elements for place in (element.path, *(type.code for type in element.types))]
     return elements
+
+
+def is_single(definitions: Definitions, expression: str) -> bool:
+    """Whether the expression is one plain path, or a choice of types at its end, of which a resource has at most one value."""
+    plain = _PLAIN.fullmatch(expression.strip("()"))
+    if plain is None:
+        return False
+    start, *names = plain[1].split(".")
+    places = [start]
+    for name in names:
+        elements = [element for place in places for element in definitions.children(place) if element.stem == name]
+        if not elements or any(element.max != 1 for element in elements):
+            return False
+        places = [place for element in elements for place in (element.path, *(type.code for type in element.types))]
+    return True

@@ -100,7 +100,16 @@ class _Reading:
         if not alternatives:
             self.ignore(name)
             return
-        term = Term(name, searchable.path, searchable.targets, modifier, alternatives, self.circumstances, self.now)
+        term = Term(
+            name,
+            searchable.path,
+            searchable.targets,
+            modifier,
+            alternatives,
+            self.circumstances,
+            self.now,
+            searchable.scalars,
+        )
         expression = _missing(term) if modifier == "missing" else searchable.condition(term)
         self.asked.append((searchable, expression))
         self.used.append((name, value))

@@ -12,7 +12,7 @@ from functools import cache
 from types import MappingProxyType
 
 from fhirserver.definitions import Definitions, SearchParameter
-from fhirserver.search.endings import branches, elements_at
+from fhirserver.search.endings import branches, elements_at, is_single
 from fhirserver.search.expression import Expression, In, negate
 from fhirserver.search.parameters import TYPES, date
 from fhirserver.search.parameters.term import Term
@@ -38,7 +38,7 @@ class Searchable:
     """A search parameter of one resource type, ready to be asked.
 
     `targets` are the types that its expression lets through, which can be fewer than its definition names. `is_indexed` is false
-    of what the document holds outside `index`: `_id` and `_lastUpdated`.
+    of what the document holds outside `index`: `_id` and `_lastUpdated`. `is_single` says that a resource has at most one value.
     """
 
     code: str
@@ -51,6 +51,12 @@ class Searchable:
     condition: Callable[[Term], Expression]
     is_indexed: bool
     definition: SearchParameter
+    is_single: bool = False
+
+    @property
+    def scalars(self) -> tuple[str, str] | None:
+        """Where the one value of a resource stands as two scalars, if there cannot be more than one."""
+        return (self.low, self.high) if self.is_single else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ def _searchable(definitions: Definitions, parameter: SearchParameter) -> Searcha
         type.condition,
         True,
         parameter,
+        is_single(definitions, parameter.expression),
     )
 
 

@@ -65,7 +65,10 @@ class DateRange:
 
 def condition(term: Term) -> Expression:
     """What the query asks of a parameter whose intervals are stored."""
-    return any_of(*(Some(term.path, _STORED[asked.prefix](asked)) for asked in _asked(term)))
+    if term.scalars is None:
+        return any_of(*(Some(term.path, _STORED[asked.prefix](asked, "lo", "hi")) for asked in _asked(term)))
+    low, high = term.scalars
+    return any_of(*(_STORED[asked.prefix](asked, low, high) for asked in _asked(term)))
 
 
 def condition_on_instant(term: Term) -> Expression:
@@ -81,20 +84,22 @@ def _asked(term: Term) -> list[DateRange]:
 
 
 # Bounds that follow from others are written out where they give an index a place to start and to stop.
-_STORED: dict[Prefix, Callable[[DateRange], Expression]] = {
-    Prefix.EQ: lambda q: all_of(Range("lo", q.low, None), Range("lo", None, q.high), Range("hi", None, q.high)),
-    Prefix.NE: lambda q: any_of(Range("lo", None, q.low - 1), Range("hi", q.high + 1, None)),
-    Prefix.GT: lambda q: Range("hi", q.high + 1, None),
-    Prefix.LT: lambda q: Range("lo", None, q.low - 1),
-    Prefix.GE: lambda q: all_of(
-        Range("hi", q.low, None), any_of(Range("lo", q.low, None), Range("hi", q.high + 1, None))
+_STORED: dict[Prefix, Callable[[DateRange, str, str], Expression]] = {
+    Prefix.EQ: lambda q, lo, hi: all_of(
+        Range(lo, q.low, None), Range(lo, None, q.high), Range(hi, q.low, None), Range(hi, None, q.high)
     ),
-    Prefix.LE: lambda q: all_of(
-        Range("lo", None, q.high), any_of(Range("hi", None, q.high), Range("lo", None, q.low - 1))
+    Prefix.NE: lambda q, lo, hi: any_of(Range(lo, None, q.low - 1), Range(hi, q.high + 1, None)),
+    Prefix.GT: lambda q, lo, hi: Range(hi, q.high + 1, None),
+    Prefix.LT: lambda q, lo, hi: Range(lo, None, q.low - 1),
+    Prefix.GE: lambda q, lo, hi: all_of(
+        Range(hi, q.low, None), any_of(Range(lo, q.low, None), Range(hi, q.high + 1, None))
     ),
-    Prefix.SA: lambda q: Range("lo", q.high + 1, None),
-    Prefix.EB: lambda q: Range("hi", None, q.low - 1),
-    Prefix.AP: lambda q: all_of(Range("lo", None, q.high), Range("hi", q.low, None)),
+    Prefix.LE: lambda q, lo, hi: all_of(
+        Range(lo, None, q.high), any_of(Range(hi, None, q.high), Range(lo, None, q.low - 1))
+    ),
+    Prefix.SA: lambda q, lo, hi: Range(lo, q.high + 1, None),
+    Prefix.EB: lambda q, lo, hi: Range(hi, None, q.low - 1),
+    Prefix.AP: lambda q, lo, hi: all_of(Range(lo, None, q.high), Range(hi, q.low, None)),
 }
 
 

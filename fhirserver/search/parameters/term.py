@@ -36,7 +36,8 @@ class Term:
     """One parameter of a query.
 
     `name` is as the client wrote it, `path` where its values are stored, `targets` the types that a reference may point to
-    (empty: any). `alternatives` are still escaped; there is at least one, and none is empty.
+    (empty: any). `alternatives` are still escaped; there is at least one, and none is empty. `scalars` are the paths of the low
+    and the high scalar, if a resource has no more than one value: they say as much as `path`, and indexes keep them in order.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Term:
     alternatives: tuple[str, ...]
     circumstances: Circumstances
     now: datetime
+    scalars: tuple[str, str] | None = None
 
     def texts(self) -> list[str]:
         """The alternatives with their escapes taken away."""

@@ -316,5 +316,5 @@ def test_the_prefixes_relate_as_the_clause_says(q: tuple[int, int], t: tuple[int
         Prefix.AP: overlaps,
     }
     document = {"lo": t_low, "hi": t_high}
-    found = {prefix: match(date._STORED[prefix](DateRange(prefix, q_low, q_high)), document) for prefix in Prefix}
+    found = {prefix: match(date._STORED[prefix](DateRange(prefix, q_low, q_high), "lo", "hi"), document) for prefix in Prefix}
     assert found == expected
