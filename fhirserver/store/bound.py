@@ -41,16 +41,18 @@ class Bound(Mongo):
             return await super().find_plainly(collection, query, self.session)
 
     async def aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None, time_limit: int | None = None
     ) -> list[Document]:
         """What a pipeline gives; it carries its own `$limit`."""
         async with self._command():
-            return await self._aggregate(collection, pipeline, hint, self.session)
+            return await self._aggregate(collection, pipeline, hint, time_limit, self.session)
 
-    async def count(self, collection: str, filter: Mapping[str, Any], **options: Any) -> int:
+    async def count(
+        self, collection: str, filter: Mapping[str, Any], time_limit: int | None = None, **options: Any
+    ) -> int:
         """How many documents there are."""
         async with self._command():
-            return await self._count(collection, filter, options, self.session)
+            return await self._count(collection, filter, time_limit, options, self.session)
 
     async def command(self, command: Mapping[str, Any], session: Session | None = None) -> Document:
         """Send a command to the database."""

@@ -118,31 +118,43 @@ class Mongo:
         return await cursor.to_list(None)
 
     async def aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None, time_limit: int | None = None
     ) -> list[Document]:
         """What a pipeline gives; it carries its own `$limit`."""
         with translated():
-            return await self._aggregate(collection, pipeline, hint)
+            return await self._aggregate(collection, pipeline, hint, time_limit)
 
     async def _aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], hint: str | None, session: Session | None = None
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        hint: str | None,
+        time_limit: int | None = None,
+        session: Session | None = None,
     ) -> list[Document]:
         options: Document = {} if hint is None else {"hint": hint}
         cursor = await self.database[collection].aggregate(
-            list(pipeline), session=session, maxTimeMS=self.query_ms, allowDiskUse=False, **options
+            list(pipeline), session=session, maxTimeMS=time_limit or self.query_ms, allowDiskUse=False, **options
         )
         return await cursor.to_list(None)
 
-    async def count(self, collection: str, filter: Mapping[str, Any], **options: Any) -> int:
+    async def count(
+        self, collection: str, filter: Mapping[str, Any], time_limit: int | None = None, **options: Any
+    ) -> int:
         """How many documents there are."""
         with translated():
-            return await self._count(collection, filter, options)
+            return await self._count(collection, filter, time_limit, options)
 
     async def _count(
-        self, collection: str, filter: Mapping[str, Any], options: Document, session: Session | None = None
+        self,
+        collection: str,
+        filter: Mapping[str, Any],
+        time_limit: int | None,
+        options: Document,
+        session: Session | None = None,
     ) -> int:
         return await self.database[collection].count_documents(
-            filter, session=session, maxTimeMS=self.query_ms, **options
+            filter, session=session, maxTimeMS=time_limit or self.query_ms, **options
         )
 
     async def command(self, command: Mapping[str, Any], session: Session | None = None) -> Document:

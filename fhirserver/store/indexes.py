@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from fhirserver.search.expression import And, Expression, In
+from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Range, Some, Within
 
 Order = tuple[tuple[str, int], ...]
 
@@ -152,17 +153,34 @@ def of(resource_type: str) -> tuple[Index, ...]:
 
 
 def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str, int]] | None) -> Index | None:
-    """The index to name for a search: one whose lead the expression fixes, best with the order wanted, if any."""
+    """The index to name for a search: one whose lead the expression fixes, best with the order wanted, if any.
+
+    One whose lead does not narrow is named only where no other could do better.
+    """
     fixed = set(_fixed(expression))
-    narrowing = None
+    narrowing = broad = None
     for index in of(resource_type):
         if index.lead is None or index.lead not in fixed:
             continue
-        if order is None or keeps(index.order, order):
+        if not index.narrows:
+            broad = broad or index
+        elif order is None or keeps(index.order, order):
             return index
-        if index.narrows and narrowing is None:
-            narrowing = index
-    return narrowing
+        else:
+            narrowing = narrowing or index
+    if narrowing is not None or broad is None or (order is not None and not keeps(broad.order, order)):
+        return narrowing
+    return None if _others(resource_type, expression, broad) else broad
+
+
+def serves(resource_type: str, expression: Expression) -> bool:
+    """Whether some index narrows a search, or gives it a place to start."""
+    return bool(_served(expression, _starts(resource_type)))
+
+
+def orders(resource_type: str, order: Sequence[tuple[str, int]]) -> bool:
+    """Whether some index gives this order by itself."""
+    return any(index.lead is None and keeps(index.order, order) for index in of(resource_type))
 
 
 def keeps(kept: Sequence[tuple[str, int]], wanted: Sequence[tuple[str, int]]) -> bool:
@@ -171,6 +189,34 @@ def keeps(kept: Sequence[tuple[str, int]], wanted: Sequence[tuple[str, int]]) ->
     return start == tuple(wanted) or start == tuple((path, -direction) for path, direction in wanted)
 
 
+def _others(resource_type: str, expression: Expression, index: Index) -> bool:
+    """Whether another index than this could serve, by what this one does not keep in order itself."""
+    return bool(_served(expression, _starts(resource_type) - {path for path, _ in index.keys}))
+
+
+@cache
+def _starts(resource_type: str) -> frozenset[str]:
+    return frozenset(index.keys[0][0] for index in of(resource_type)) | {"_id"}
+
+
 def _fixed(expression: Expression) -> Sequence[str]:
     terms = expression.terms if isinstance(expression, And) else (expression,)
     return [term.path for term in terms if isinstance(term, In)]
+
+
+def _served(expression: Expression, starts: frozenset[str]) -> frozenset[str]:
+    """Those of the paths at which a search can start: every match has one of some values there, or one in a range."""
+    match expression:
+        case And(terms):
+            return frozenset[str]().union(*(_served(term, starts) for term in terms))
+        case In(path) | Within(path) | Prefixed(path) | Range(path):
+            return starts & {path}
+        case Some(path, term):
+            inner = frozenset(start.removeprefix(f"{path}.") for start in starts if start.startswith(f"{path}."))
+            return frozenset(f"{path}.{found}" for found in _served(term, inner))
+        case Or(terms):
+            # Each alternative needs an index, which may be its own.
+            each = [_served(term, starts) for term in terms]
+            return frozenset[str]().union(*each) if all(each) else frozenset()
+        case _:
+            return frozenset()

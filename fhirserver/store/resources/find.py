@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhirserver.model.resource import Version
-from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import And, Expression, In, Nothing, all_of
+from fhirserver.search.expression import Nothing, all_of
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import indexes
 from fhirserver.store.client import Document, Mongo, Query
-from fhirserver.store.indexes import Index, Order
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources import paging
 from fhirserver.store.resources.includes import LIVE, included, reference_paths
 from fhirserver.store.resources.paging import Position
+from fhirserver.store.resources.plan import Plan
+from fhirserver.store.resources.plan import plan as planned
 from fhirserver.store.versions import TEXT_FIELDS, as_version
 
 ESTIMATE: Final = 10_000
@@ -38,36 +37,13 @@ class Page:
     truncated_includes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a search is run."""
-
-    resource_type: str
-    filter: Document
-    order: Order
-    index: Index | None
-
-    @property
-    def hint(self) -> str | None:
-        return self.index.name if self.index is not None else None
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether some index gives the order, so that MongoDB need not sort."""
-        if len(self.order) > 2:
-            return False
-        if self.index is not None:
-            return indexes.keeps(self.index.order, self.order)
-        return self.order[0][0] in ("_id", "updated")
-
-
 async def find(mongo: Mongo, layout: Layout, request: SearchRequest, permit: Permit, position: Position | None) -> Page:
     """The page of the search that follows the position."""
     wants_total = request.summary_count or request.total != "none"
     wanted = all_of(request.expression, permit.of(request.resource_type))
     if isinstance(wanted, Nothing):
         return Page([], [], 0 if wants_total else None, None)
-    plan = _plan(request, all_of(wanted, LIVE))
+    plan = planned(request, all_of(wanted, LIVE))
     if plan.index is not None:
         layout.demand(request.resource_type, plan.index)
     total = await _total(mongo, plan, request) if wants_total else None
@@ -81,33 +57,15 @@ async def find(mongo: Mongo, layout: Layout, request: SearchRequest, permit: Per
     return Page([as_version(request.resource_type, row) for row in rows], others, total, next, truncated)
 
 
-def _plan(request: SearchRequest, wanted: Expression) -> _Plan:
-    asked = paging.order_of(request.sort) if request.sort else None
-    index = indexes.choose(request.resource_type, request.expression, asked)
-    if index is None and (references := _references(request.expression)):
-        wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
-    # Without `_sort` any order will do: the one that the index has costs nothing.
-    order = asked or (index.order if index is not None else indexes.BY_ID)
-    return _Plan(request.resource_type, compile_filter(wanted), order, index)
-
-
-def _references(expression: Expression) -> frozenset[str]:
-    """The references of which every match must have one, if the request says so in one plain term."""
-    for term in expression.terms if isinstance(expression, And) else (expression,):
-        if isinstance(term, In) and term.path.startswith("index.") and term.path.endswith(".r"):
-            return frozenset(value for value in term.values if isinstance(value, str))
-    return frozenset()
-
-
-async def _total(mongo: Mongo, plan: _Plan, request: SearchRequest) -> int:
+async def _total(mongo: Mongo, plan: Plan, request: SearchRequest) -> int:
     options: Document = {"limit": ESTIMATE} if request.total == "estimate" and not request.summary_count else {}
     if plan.hint is not None:
         options["hint"] = plan.hint
-    return await mongo.count(plan.resource_type, plan.filter, **options)
+    return await mongo.count(plan.resource_type, plan.filter, plan.time_limit(mongo.query_ms), **options)
 
 
 async def _rows(
-    mongo: Mongo, plan: _Plan, request: SearchRequest, position: Position | None
+    mongo: Mongo, plan: Plan, request: SearchRequest, position: Position | None
 ) -> tuple[list[Document], Position | None]:
     limit = request.count + 1
     references = reference_paths(request.resource_type, request.includes)
@@ -122,6 +80,7 @@ async def _rows(
             projection=projection,
             sort=plan.order,
             hint=plan.hint,
+            time_limit=plan.time_limit(mongo.query_ms),
             naive=True,
         )
         rows += await mongo.find(plan.resource_type, query)
@@ -133,10 +92,10 @@ async def _rows(
 
 
 async def _rows_sorted(
-    mongo: Mongo, plan: _Plan, references: Sequence[str], position: Position | None, limit: int
+    mongo: Mongo, plan: Plan, references: Sequence[str], position: Position | None, limit: int
 ) -> tuple[list[Document], Position | None]:
     pipeline = paging.pipeline(plan.filter, plan.order, position, limit)
-    keys = await mongo.aggregate(plan.resource_type, pipeline, plan.hint)
+    keys = await mongo.aggregate(plan.resource_type, pipeline, plan.hint, plan.time_limit(mongo.query_ms))
     next = paging.pipeline_position(plan.order, keys[-2]) if len(keys) == limit else None
     ids = [key["_id"] for key in keys[: limit - 1]]
     if not ids:
