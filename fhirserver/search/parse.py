@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from fhirserver.definitions import Definitions
@@ -18,7 +19,8 @@ from fhirserver.search.expression import Exists, Expression, In, all_of, negate
 from fhirserver.search.parameters.term import Circumstances, Term
 from fhirserver.search.registry import PAIR, Registry, Searchable, registry, resource_types
 from fhirserver.search.request import Bounds, SearchRequest
-from fhirserver.search.result import READERS, ResultParameters, Unsupported
+from fhirserver.search.result import READERS, ResultParameters
+from fhirserver.search.unsupported import Unsupported
 
 ELSEWHERE = frozenset({"_format", "_pretty"})
 """Parameters of every interaction; they are read where the answer is written."""
@@ -111,6 +113,9 @@ class _Reading:
             searchable.scalars,
         )
         expression = _missing(term) if modifier == "missing" else searchable.condition(term)
+        if not modifier and searchable.code in self.registry.implied:
+            wider = self.registry.searchable[self.registry.implied[searchable.code]]
+            expression = all_of(wider.condition(replace(term, path=wider.path)), expression)
         self.asked.append((searchable, expression))
         self.used.append((name, value))
 
@@ -137,7 +142,11 @@ class _Reading:
         result = self.result
         return SearchRequest(
             self.resource_type,
-            all_of(*_pairs(self.registry, self.asked), *(expression for _, expression in self.asked)),
+            all_of(
+                *_pairs(self.registry, self.asked),
+                *_of_patients(self.registry, self.asked),
+                *(expression for _, expression in self.asked),
+            ),
             result.sort,
             result.count,
             result.total,
@@ -146,6 +155,7 @@ class _Reading:
             tuple(self.used),
             tuple(result.notices),
             _patients(self.resource_type, self.registry, self.asked),
+            result.subset(),
         )
 
 
@@ -194,6 +204,18 @@ def _patients(resource_type: str, known: Registry, asked: Asked) -> frozenset[st
         if ids is not None and (found is None or len(ids) < len(found)):
             found = ids
     return found
+
+
+def _of_patients(known: Registry, asked: Asked) -> list[Expression]:
+    """For a subject that is a patient, the same again of `patient`, which has the index."""
+    if not known.is_subject_patient:
+        return []
+    path = known.searchable["patient"].path + ".r"
+    return [
+        replace(found, path=path)
+        for each, found in asked
+        if each.code == "subject" and isinstance(found, In) and _patient_ids(found) is not None
+    ]
 
 
 def _pairs(known: Registry, asked: Asked) -> list[Expression]:

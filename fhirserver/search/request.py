@@ -12,6 +12,7 @@ from fhirserver.model.outcome import Issue
 from fhirserver.search.expression import Expression
 
 Total = Literal["none", "estimate", "accurate"]
+Summary = Literal["true", "text", "data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,38 @@ class SortKey:
 class Include:
     """An `_include` (the matches' own references), or with `reverse` a `_revinclude` (references to the matches).
 
-    `source_type` holds the reference, in the search parameter `code`; `target_type` narrows what it may point to.
+    `source_type` holds the reference, in the search parameter `code`; `target_type` narrows what it may point to. What iterates
+    starts from what was included as well. `canonical` are the types that are referred to by their URL.
     """
 
     source_type: str
     code: str
     target_type: str | None
     reverse: bool
+    iterate: bool = False
+    canonical: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """What of each resource is sent: a summary, or top-level elements beside those that are always there.
+
+    `elements` are those of the matches, `typed` those of every resource of a type, by type and name. Included resources are whole
+    unless their type is named.
+    """
+
+    summary: Summary | None = None
+    elements: frozenset[str] = frozenset()
+    typed: frozenset[tuple[str, str]] = frozenset()
+
+    def of(self, resource_type: str, *, is_match: bool = True) -> frozenset[str]:
+        """The elements asked for of a resource; none are named where it is sent whole, or as a summary."""
+        named = frozenset(name for type, name in self.typed if type == resource_type)
+        return named | self.elements if is_match else named
+
+
+WHOLE = Subset()
+"""All of each resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +98,4 @@ class SearchRequest:
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[Issue, ...] = ()
     patients: frozenset[str] | None = None
+    subset: Subset = WHOLE

@@ -11,14 +11,13 @@ from typing import cast
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly
-from fhirserver.search.registry import registry, resource_types
-from fhirserver.search.request import Bounds, Include, SortKey, Total
+from fhirserver.search.includes import INCLUDES
+from fhirserver.search.registry import registry
+from fhirserver.search.request import Bounds, Include, SortKey, Subset, Summary, Total
+from fhirserver.search.unsupported import Unsupported
 
 TOTALS = ("none", "estimate", "accurate")
-
-
-class Unsupported(Exception):
-    """What this server does not do: refused, or with lenient handling ignored. Its text is for the client."""
+SUMMARIES = ("true", "text", "data", "count", "false")
 
 
 @dataclass(slots=True)
@@ -32,6 +31,8 @@ class ResultParameters:
     count: int = 0
     total: Total = "none"
     summary_count: bool = False
+    summary: Summary | None = None
+    elements: Subset | None = None
     includes: dict[Include, None] = field(default_factory=dict)
     notices: list[Issue] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -47,6 +48,21 @@ class ResultParameters:
                 raise BadRequest(f"The parameter '{name}' stands in the query twice.")
             self.seen.add(name)
         return reader(self, value)
+
+    def subset(self) -> Subset:
+        """What of each resource is sent. Raises BadRequest for parameters that do not go together."""
+        if self.summary == "text" and self.includes:
+            raise BadRequest("'_summary=text' does not go together with included resources.")
+        return subset(self.summary, self.elements)
+
+
+def subset(summary: Summary | None, elements: Subset | None) -> Subset:
+    """The one that was asked for. Raises BadRequest for both."""
+    if elements is None:
+        return Subset(summary)
+    if summary is not None:
+        raise BadRequest("'_summary' and '_elements' each say what is sent: send one of them.")
+    return elements
 
 
 def _sort(result: ResultParameters, value: str) -> str:
@@ -89,46 +105,53 @@ def _total(result: ResultParameters, value: str) -> str:
 
 
 def _summary(result: ResultParameters, value: str) -> str:
-    if value not in ("count", "false"):
-        raise Unsupported("Of '_summary' only 'count' and 'false' are supported.")
+    if value not in SUMMARIES:
+        raise BadRequest("The parameter '_summary' is true, text, data, count or false.")
     result.summary_count = result.summary_count or value == "count"
+    if value not in ("count", "false"):
+        result.summary = cast("Summary", value)
     return value
 
 
-def _include(result: ResultParameters, value: str) -> str:
-    include = _included(result, value, "_include", reverse=False)
-    if include.source_type != result.resource_type:
-        raise Unsupported(f"An '_include' starts from the type that is searched, {result.resource_type}.")
-    result.includes[include] = None
+def _elements(result: ResultParameters, value: str) -> str:
+    result.elements = read_elements(result.definitions, result.resource_type, value)
     return value
 
 
-def _revinclude(result: ResultParameters, value: str) -> str:
-    include = _included(result, value, "_revinclude", reverse=True)
-    targets = registry(result.definitions, include.source_type).searchable[include.code].targets
-    if include.target_type not in (None, result.resource_type) or (targets and result.resource_type not in targets):
-        raise Unsupported(f"'{include.source_type}:{include.code}' does not point to {result.resource_type}.")
-    result.includes[include] = None
+def read_elements(definitions: Definitions, resource_type: str, value: str) -> Subset:
+    """The elements that `_elements` names: `code`, or `Observation.code` for every resource of that type.
+
+    Raises Unsupported where there is no such element.
+    """
+    own, typed = set(), set()
+    for part in value.split(","):
+        type, dot, name = part.strip().rpartition(".")
+        if dot and type not in definitions.concrete_types:
+            raise Unsupported(
+                "The parameter '_elements' names elements of a resource itself, not those inside of them."
+            )
+        names = {
+            each
+            for element in definitions.children(type or resource_type)
+            for each in (element.name, element.stem, *(json_name for json_name, _ in element.json_names()))
+        }
+        if name not in names:
+            raise Unsupported(f"{type or resource_type} has no element '{name[:100]}'.")
+        if dot:
+            typed.add((type, name))
+        else:
+            own.add(name)
+    return Subset(None, frozenset(own), frozenset(typed))
+
+
+def _contained(_: ResultParameters, value: str) -> str:
+    if value != "false":
+        raise Unsupported("Contained resources are not found by themselves: of '_contained' only 'false' is supported.")
     return value
 
 
-def _included(result: ResultParameters, value: str, name: str, *, reverse: bool) -> Include:
-    if value == "*" or value.endswith(":*"):
-        raise Unsupported(f"'{name}' of everything is not supported: name the parameters.")
-    parts = value.split(":")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise BadRequest(f"The parameter '{name}' is written Type:parameter or Type:parameter:Target.")
-    source_type, code = parts[0], parts[1]
-    target_type = parts[2] if len(parts) == 3 else None
-    types = resource_types(result.definitions)
-    if source_type not in types or (target_type is not None and target_type not in types):
-        raise Unsupported(f"'{name}' names a resource type that does not exist.")
-    found = registry(result.definitions, source_type).searchable.get(code)
-    if found is None or found.type != "reference":
-        raise Unsupported(f"{source_type} has no reference parameter '{code[:100]}' to include by.")
-    if target_type is not None and found.targets and target_type not in found.targets:
-        raise Unsupported(f"'{source_type}:{code}' does not point to {target_type}.")
-    return Include(source_type, code, target_type, reverse)
+def _contained_type(_: ResultParameters, __: str) -> str:
+    raise Unsupported("Contained resources are not found by themselves: '_containedType' is not supported.")
 
 
 READERS: Mapping[str, tuple[Callable[[ResultParameters, str], str], bool]] = {
@@ -136,7 +159,9 @@ READERS: Mapping[str, tuple[Callable[[ResultParameters, str], str], bool]] = {
     "_count": (_count, False),
     "_total": (_total, False),
     "_summary": (_summary, False),
-    "_include": (_include, True),
-    "_revinclude": (_revinclude, True),
+    "_elements": (_elements, False),
+    "_contained": (_contained, False),
+    "_containedType": (_contained_type, False),
+    **{name: (reader, True) for name, reader in INCLUDES.items()},
 }
 """The result parameters that work, and whether each may stand in a query more than once."""

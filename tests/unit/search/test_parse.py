@@ -144,9 +144,10 @@ REASONS = [
     ("Bundle?composition=Composition/a", "The parameter 'composition' of the type reference is not supported yet."),
     ("Observation?subject.name=x", "Chained parameters ('subject.name') are not supported yet."),
     ("Observation?_has:A:b:c=x", "Reverse chains ('_has') are not supported yet."),
+    ("Observation?_include:iterate=A:b", "'_include:iterate' names a resource type that does not exist."),
     (
-        "Observation?_include:iterate=A:b",
-        "'_include:iterate' is not supported yet: included resources are one step away.",
+        "Observation?_include:recurse=Observation:subject",
+        "R4 writes ':iterate' where earlier versions wrote ':recurse'.",
     ),
     ("Observation?code:above=x", "The parameter 'code' has no modifier ':above' on this server."),
     ("Observation?_sort=nonsense", "Observation cannot be sorted by 'nonsense'."),
