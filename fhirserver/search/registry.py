@@ -28,6 +28,7 @@ _SAYS = frozenset(
     )
 )
 """Parameters of the Patient compartment by which a patient only did something: what is found may be another patient's."""
+_WIDER = {"phone": "telecom", "email": "telecom", "given": "name"}
 _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
@@ -64,12 +65,16 @@ class Registry:
     """What one resource type can be searched by.
 
     `owners` are the codes of reference parameters whose patient the resource belongs to. `paired` are those of them whose values are stored
-    together with the resource's `code`; there are none where the type has no such pair.
+    together with the resource's `code`; there are none where the type has no such pair. `implied` names for a parameter a wider
+    one that has each of its values too, and that is the better indexed. `is_subject_patient` says that `patient` is nothing but
+    the `subject` that is a patient.
     """
 
     searchable: Mapping[str, Searchable]
     owners: frozenset[str]
     paired: frozenset[str]
+    implied: Mapping[str, str]
+    is_subject_patient: bool
 
 
 def supported(definitions: Definitions, resource_type: str) -> Mapping[str, SearchParameter]:
@@ -103,7 +108,22 @@ def registry(definitions: Definitions, resource_type: str) -> Registry:
     )
     code = searchable.get(_PAIRED_CODE)
     paired = owners.intersection(_PAIRED_PATIENTS) if code is not None and code.type == "token" else frozenset()
-    return Registry(MappingProxyType(searchable), owners, paired)
+    implied = {code: wider for code, wider in _WIDER.items() if _implies(searchable, code, wider)}
+    return Registry(
+        MappingProxyType(searchable),
+        owners,
+        paired,
+        MappingProxyType(implied),
+        _implies(searchable, "patient", "subject"),
+    )
+
+
+def _implies(searchable: Mapping[str, Searchable], code: str, wider: str) -> bool:
+    """Whether what the parameter selects is, by its expression, a part of what the wider one does."""
+    if code not in searchable or wider not in searchable:
+        return False
+    narrow, wide = searchable[code].definition.expression, searchable[wider].definition.expression
+    return narrow.startswith((f"{wide}.where(", f"{wide}.given"))
 
 
 def _searchable(definitions: Definitions, parameter: SearchParameter) -> Searchable:

@@ -60,13 +60,18 @@ IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|
 EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES)
 
 
+def _dated(code: str) -> Index:
+    return Index("date", None, _newest(code), f"?_sort=-{code}, and ?{code}=D without a patient")
+
+
 def _clinical(date: str) -> tuple[Index, ...]:
     """What a type with a patient, a code and a date is asked for."""
     return (
         IDENTIFIER,
         Index("pair", "index._pair", _newest(date), f"?patient=P&code=C&_sort=-{date}"),
         Index("patient", "index.patient.r", _newest(date), f"?patient=P&_sort=-{date}"),
-        Index("code", "index.code", _newest(date), f"?code=C&_sort=-{date}", narrows=False),
+        Index("code", "index.code", _newest(date), f"?code=C&_sort=-{date}, and ?code=C&{date}=D", narrows=False),
+        _dated(date),
     )
 
 
@@ -84,7 +89,7 @@ def _name(code: str) -> Index:
 
 
 OF_TYPE: dict[str, tuple[Index, ...]] = {
-    "Observation": (*_clinical("date"), _reference("subject", _newest("date"), "?subject=Patient/P&_sort=-date")),
+    "Observation": _clinical("date"),
     "Condition": _clinical("recorded-date"),
     "Procedure": _clinical("date"),
     "DiagnosticReport": _clinical("date"),
@@ -92,7 +97,7 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
     "MedicationRequest": _clinical("authoredon"),
     "AllergyIntolerance": _clinical("date"),
     "Immunization": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
-    "Encounter": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
+    "Encounter": (*_of_patient(_newest("date"), "?patient=P&_sort=-date"), _dated("date")),
     "DocumentReference": _of_patient(_newest("date"), "?patient=P&_sort=-date"),
     "Coverage": (*_of_patient(BY_ID, "?patient=P"), _reference("beneficiary")),
     "Consent": (
@@ -106,13 +111,20 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
         *_of_patient(_newest("date"), "?patient=P&_sort=-date"),
         _reference("actor", _newest("date"), "?actor=Practitioner/p&_sort=-date"),
         Index("participants", "security.actors", BY_ID, "the Appointments in which a caller takes part"),
+        _dated("date"),
     ),
     "Schedule": (IDENTIFIER, _reference("actor")),
     "Slot": (
         _reference("schedule", (("sort.start.lo", 1), ("_id", 1)), "?schedule=Schedule/s&_sort=start"),
         Index("status", "index.status", (("sort.start.lo", 1), ("_id", 1)), "?status=free&_sort=start", narrows=False),
     ),
-    "Patient": (IDENTIFIER, _name("name"), _name("family")),
+    "Patient": (
+        IDENTIFIER,
+        Index("telecom", "index.telecom", BY_ID, "?telecom=number, ?phone=number, ?email=address"),
+        _name("name"),
+        _name("family"),
+        Index("birthdate", None, (("sort.birthdate.lo", 1), ("_id", 1)), "?birthdate=D, ?_sort=birthdate"),
+    ),
     "Practitioner": (IDENTIFIER, _name("name")),
     "PractitionerRole": (
         IDENTIFIER,
