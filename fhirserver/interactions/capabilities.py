@@ -12,7 +12,7 @@ from typing import Any
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.operations import OPERATIONS, Level
-from fhirserver.interactions.patch import PATCH_TYPE
+from fhirserver.interactions.patch import PATCH_TYPES
 from fhirserver.model.resource import Resource
 from fhirserver.search.registry import Searchable, registry
 
@@ -53,7 +53,7 @@ def capabilities(
         "implementation": {"description": "fhirserver", "url": instance.base_url},
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json", "xml", "application/fhir+xml"],
-        "patchFormat": [PATCH_TYPE],
+        "patchFormat": list(PATCH_TYPES),
         "rest": [
             {
                 "mode": "server",
@@ -63,7 +63,7 @@ def capabilities(
                     for name in definitions.resource_types
                 ],
                 "interaction": [{"code": code} for code in system],
-                "operation": _operations(Level.SYSTEM),
+                "operation": _operations((Level.SYSTEM,)),
                 "compartment": [_COMPARTMENT + name.lower() for name in sorted(definitions.compartments)],
             }
         ],
@@ -107,7 +107,8 @@ def _resource(
         "conditionalDelete": "single",
     }
     resource["referencePolicy"] = list(policies)
-    resource["operation"] = _operations(Level.TYPE, Level.INSTANCE)
+    if operations := _operations((Level.TYPE, Level.INSTANCE), resource_type):
+        resource["operation"] = operations
     if includes:
         resource["searchInclude"] = includes
     if pointing:
@@ -116,10 +117,9 @@ def _resource(
     return resource
 
 
-def _operations(*levels: Level) -> list[dict[str, Any]]:
-    return [
-        {"name": each.code, "definition": each.definition} for each in OPERATIONS if not each.levels.isdisjoint(levels)
-    ]
+def _operations(levels: Sequence[Level], resource_type: str = "") -> list[dict[str, Any]]:
+    found = dict.fromkeys(each for level in levels for each in OPERATIONS.at(level, resource_type))
+    return [{"name": each.code, "definition": each.definition} for each in found]
 
 
 def _parameter(parameter: Searchable) -> dict[str, Any]:

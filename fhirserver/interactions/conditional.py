@@ -14,7 +14,7 @@ from typing import Any
 
 from fhirserver.interactions.bundles import Done, Entry, Failed, perform
 from fhirserver.interactions.context import Context
-from fhirserver.model.json_patch import JsonPatch
+from fhirserver.interactions.patch import Patch
 from fhirserver.search.query import Pair
 
 
@@ -42,7 +42,7 @@ async def conditional_update(
 async def conditional_patch(
     context: Context,
     resource_type: str,
-    changes: JsonPatch,
+    changes: Patch,
     criteria: Sequence[Pair],
     *,
     if_match: tuple[str, ...] | None = None,

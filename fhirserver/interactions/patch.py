@@ -8,9 +8,10 @@ https://hl7.org/fhir/R4/http.html#patch
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from fhirserver.access.principal import allows
+from fhirserver.fhirpath.patching import FhirPathPatch
 from fhirserver.interactions.candidate import admit, identified, resource_of
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.integrity import check, commit
@@ -23,29 +24,39 @@ from fhirserver.model.outcome import (
     MethodNotAllowed,
     NotFound,
     PreconditionFailed,
-    UnsupportedMediaType,
 )
 from fhirserver.model.resource import Resource, Version
 from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.validation import error_for
 
-PATCH_TYPE: Final = "application/json-patch+json"
-"""The one form of patches that is understood."""
+JSON_PATCH: Final = "application/json-patch+json"
+PATCH_TYPES: Final = ("application/fhir+json", "application/fhir+xml", JSON_PATCH)
+"""The forms of patches that are understood: FHIRPath Patch, as a Parameters resource, and JSON Patch."""
+
+Patch = JsonPatch | FhirPathPatch
 
 _WRONG_VERSION: Final = "The resource's current version is not one that If-Match names."
 _EXISTS: Final = "The resource exists already, and If-None-Match forbids to replace it."
 
 
-def read_patch(content_type: str | None, body: bytes) -> JsonPatch:
-    """The patch that was sent, as a request's body or as a Binary in a Bundle. Raises UnsupportedMediaType or BadRequest."""
-    type, _, parameters = (content_type or "").partition(";")
-    if type.strip().lower() != PATCH_TYPE or not _is_utf_8(parameters):
-        raise UnsupportedMediaType(f"Patches are accepted as {PATCH_TYPE}.", accept_patch=PATCH_TYPE)
+def read_json_patch(body: bytes) -> JsonPatch:
+    """The JSON Patch that was sent, as a request's body or as a Binary in a Bundle. Raises BadRequest."""
     if not body:
         raise BadRequest("The body is empty; a JSON Patch is needed.", code="structure")
     return JsonPatch.read(parse(body))
 
 
-def patched(version: Version, patch: JsonPatch) -> Resource:
+def read_fhirpath_patch(context: Context, body: Any) -> FhirPathPatch:
+    """The FHIRPath Patch that was sent, as a parsed body or in an entry of a Bundle. Raises BadRequest or Unprocessable."""
+    services = context.services
+    parameters = resource_of(body, "Parameters")
+    error = error_for(services.validator.validate(parameters, resource_type="Parameters"))
+    if error is not None:
+        raise error
+    return FhirPathPatch.read(services.definitions, parameters)
+
+
+def patched(version: Version, patch: Patch) -> Resource:
     """The state that the patch makes of a version, without what is the server's own, within the bounds of any resource.
 
     Raises Unprocessable where the patch does not fit, BadRequest where it changes what a resource is.
@@ -66,7 +77,7 @@ async def patch(
     context: Context,
     resource_type: str,
     id: str,
-    changes: JsonPatch,
+    changes: Patch,
     *,
     if_match: tuple[str, ...] | None = None,
     if_none_match_any: bool = False,
@@ -90,7 +101,7 @@ async def next_state(
     context: Context,
     resource_type: str,
     id: str,
-    changes: JsonPatch,
+    changes: Patch,
     if_match: tuple[str, ...] | None,
     *,
     if_none_match_any: bool,
@@ -129,7 +140,7 @@ async def _in_turn(
     context: Context,
     resource_type: str,
     id: str,
-    changes: JsonPatch,
+    changes: Patch,
     if_match: tuple[str, ...] | None,
     *,
     if_none_match_any: bool,
@@ -154,8 +165,3 @@ async def _in_turn(
 
     key = f"patch {resource_type}/{id}"
     return await context.services.store.transact(body, types=(resource_type,), keys=(key,))
-
-
-def _is_utf_8(parameters: str) -> bool:
-    names = [each.strip().lower().replace('"', "") for each in parameters.split(";")]
-    return all(not name.startswith("charset=") or name in ("charset=utf-8", "charset=utf8") for name in names)

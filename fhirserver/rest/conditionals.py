@@ -14,11 +14,11 @@ from fhirserver.interactions.conditional import (
     conditional_patch,
     conditional_update,
 )
-from fhirserver.interactions.patch import read_patch
 from fhirserver.model.outcome import BadRequest
 from fhirserver.rest import binary
 from fhirserver.rest.instances import answer_to_write
 from fhirserver.rest.parameters import Pair, parse_query
+from fhirserver.rest.patch import sent_patch
 from fhirserver.rest.preconditions import if_match, if_none_match_any
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -49,7 +49,7 @@ async def patch(request: Request) -> Answer:
     """`PATCH [base]/[type]?[criteria]`."""
     content_type = request.content_type()
     matching, creating = if_match(request.headers), if_none_match_any(request.headers)
-    changes = read_patch(request.header(b"content-type"), await request.body())
+    changes = await sent_patch(request)
     done = await conditional_patch(
         request.context,
         request.address.resource_type,

@@ -15,7 +15,7 @@ from time import perf_counter
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context, Services
-from fhirserver.interactions.patch import PATCH_TYPE
+from fhirserver.interactions.patch import PATCH_TYPES
 from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
 from fhirserver.rest.address import Address, Hosts, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
@@ -138,7 +138,7 @@ class Facade:
             return Answer(200, await self._door.capability_statement(), content_type, is_lasting=True)
         if method == OPTIONS:
             methods = allowed(address.kind)
-            patches = [(b"accept-patch", PATCH_TYPE.encode())] if "PATCH" in methods else []
+            patches = [(b"accept-patch", ", ".join(PATCH_TYPES).encode())] if "PATCH" in methods else []
             return Answer(204, headers=[(b"allow", ", ".join(methods).encode()), *patches])
         raise MethodNotAllowed(allow=allowed(address.kind))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fhirserver.definitions import Constraint, Definitions, Element
 from fhirserver.fhirpath import Engine, Environment, FhirPathError, Host
-from fhirserver.fhirpath.mentioned import mentioned
+from fhirserver.fhirpath.language.mentioned import mentioned
 from fhirserver.fhirpath.values.nodes import plain
 from fhirserver.fhirpath.xhtml import has_content, xhtml_fault
 

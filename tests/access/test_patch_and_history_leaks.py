@@ -87,6 +87,40 @@ async def test_a_patch_of_the_hidden_is_a_patch_of_the_absent(
     assert (await world.open("GET", f"/Observation/{HIDDEN}")).headers["etag"] == 'W/"1"'
 
 
+def by_path(type: str, path: str, **value: Any) -> dict[str, Any]:
+    """A FHIRPath Patch of one operation."""
+    parts = [{"name": "type", "valueCode": type}, {"name": "path", "valueString": path}]
+    operation = {"name": "operation", "part": parts + ([{"name": "value", **value}] if value else [])}
+    return {"resourceType": "Parameters", "parameter": [operation]}
+
+
+@pytest.mark.parametrize("who", ["doctor", "stranger", "anna"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (by_path("delete", "Observation.note"), 404),
+        (by_path("replace", "Observation.value", valueString="x"), 404),
+        (by_path("replace", "Observation.subject.reference", valueString="Patient/anna"), 404),
+        (by_path("delete", "Observation.where(status = 'final').note"), 404),
+        (by_path("delete", "Observation.nonsense"), 404),
+        (by_path("delete", "Observation..status"), 400),
+    ],
+)
+async def test_a_fhirpath_patch_of_the_hidden_is_one_of_the_absent(
+    world: World, doctor: str, stranger: str, anna: str, who: str, body: Any, status: int
+) -> None:
+    """T21: what a path would select, or whether it can be compiled for the type, is asked of visible resources alone."""
+    token = {"doctor": doctor, "stranger": stranger, "anna": anna}[who]
+    kind = {"Content-Type": "application/fhir+json"}
+    answers = [
+        seen(await world.asks(token, "PATCH", f"/Observation/{id}", json=body, headers=kind), id)
+        for id in (HIDDEN, ABSENT[:7])
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == status
+    assert (await world.open("GET", f"/Observation/{HIDDEN}")).headers["etag"] == 'W/"1"'
+
+
 async def test_a_patch_answers_with_what_is_stored_and_needs_to_read_it(world: World) -> None:
     """A token that may write and not read learns nothing from a test, nor from the answer."""
     whole = await world.token("Patient/anna", "patient/Observation.cruds", patient="anna")

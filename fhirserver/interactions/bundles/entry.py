@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhirserver.interactions.context import Context
-from fhirserver.model.json_patch import JsonPatch
+from fhirserver.interactions.patch import Patch
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Version
 from fhirserver.search.query import Pair
@@ -34,7 +34,7 @@ class Entry:
     id: str | None = None
     criteria: Sequence[Pair] | None = None
     body: Any = None
-    patch: JsonPatch | None = None
+    patch: Patch | None = None
     full_url: str | None = None
     if_match: tuple[str, ...] | None = None
     if_none_match_any: bool = False

@@ -139,7 +139,7 @@ async def _admit(context: Context, planned: Planned, resolution: Resolution, lin
         case "DELETE":
             return await _deletion(context, entry, id)
         case "PATCH":
-            return await _patch(context, entry, id)
+            return await _patch(context, entry, id, links)
         case "POST":
             return await _creation(context, planned, id, links)
     is_free = entry.criteria is not None and planned.index not in resolution.replaced
@@ -192,12 +192,12 @@ async def _deletion(context: Context, entry: Entry, id: str) -> Write:
     )
 
 
-async def _patch(context: Context, entry: Entry, id: str) -> Write:
+async def _patch(context: Context, entry: Entry, id: str, links: Links) -> Write:
     assert entry.patch is not None, "A PATCH entry has its patch."  # noqa: S101
     version, resource = await next_state(
         context, entry.resource_type, id, entry.patch, entry.if_match, if_none_match_any=entry.if_none_match_any
     )
-    admitted = await admit(context, "patch", resource, exists=True)
+    admitted = await admit(context, "patch", links.rewritten(resource, entry.full_url), exists=True)
     return Write(
         method="PUT",
         resource_type=entry.resource_type,

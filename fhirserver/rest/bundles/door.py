@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.patch import read_patch
 from fhirserver.interactions.transaction import placed, transaction
 from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError
@@ -20,6 +19,7 @@ from fhirserver.rest.bundles.entries import EntryRequest, Requests, Sent, read_b
 from fhirserver.rest.conditionals import answer_to_done, criteria
 from fhirserver.rest.errors import answer_to, unexpected
 from fhirserver.rest.negotiate import DEFAULT
+from fhirserver.rest.patch import sent_patch
 from fhirserver.rest.preconditions import if_match, if_none_match_any
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -74,7 +74,7 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     entries: list[Entry] = []
     for sent in requests.entries:
         try:
-            entries.append(_entry(sent))
+            entries.append(await _entry(sent))
         except FhirError as error:
             refused[sent.index] = error
     if refused:
@@ -86,7 +86,7 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     }
 
 
-def _entry(sent: Sent) -> Entry:
+async def _entry(sent: Sent) -> Entry:
     """An entry as the transaction takes it."""
     request, address = sent.request, sent.request.address
     if sent.route.interaction not in _WRITES:
@@ -105,7 +105,7 @@ def _entry(sent: Sent) -> Entry:
         id=address.id or None,
         criteria=wanted,
         body=request.sent,
-        patch=read_patch(request.header(b"content-type"), request.content or b"") if is_patch else None,
+        patch=await sent_patch(request) if is_patch else None,
         full_url=sent.full_url,
         if_match=if_match(request.headers),
         if_none_match_any=if_none_match_any(request.headers),

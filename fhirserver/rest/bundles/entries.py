@@ -234,9 +234,12 @@ def _conditions(asked: Mapping[str, Any]) -> dict[bytes, bytes]:
 
 
 def _patch(resource: Any) -> tuple[bytes, bytes]:
-    """The content type and the content of a patch, which comes as a Binary."""
-    if not isinstance(resource, dict) or resource.get("resourceType") != "Binary":
-        raise BadRequest("A PATCH entry has a Binary with the patch as its resource.", code="structure")
+    """The content type and the content of a patch, which comes as Parameters, or as a Binary."""
+    if not isinstance(resource, dict) or resource.get("resourceType") not in ("Binary", "Parameters"):
+        sentence = "A PATCH entry has a FHIRPath Patch as its resource, a Parameters, or a Binary with the patch."
+        raise BadRequest(sentence, code="structure")
+    if resource["resourceType"] == "Parameters":
+        return _JSON[b"content-type"], dump(resource)
     type, data = resource.get("contentType"), resource.get("data")
     if not isinstance(type, str) or not isinstance(data, str):
         raise BadRequest("The Binary of a PATCH entry has a contentType and data.", code="required")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from fhirserver.definitions import Definitions, shipped
 from fhirserver.interactions.operations import OPERATIONS
 from fhirserver.model.json import parse
-from fhirserver.rest.address import BASE_PATH, Kind
+from fhirserver.rest.address import BASE_PATH, LEVELS, Kind
 from fhirserver.rest.openapi.interactions import (
     BUNDLE,
     CONDITIONAL,
@@ -29,7 +29,6 @@ from fhirserver.rest.openapi.interactions import (
     refusals,
 )
 from fhirserver.rest.openapi.schemas import Schema, reference_to, schemas
-from fhirserver.rest.operations import LEVELS
 from fhirserver.rest.routes import ROUTES
 from fhirserver.search.registry import Searchable, registry
 from fhirserver.search.result import READERS
@@ -108,6 +107,20 @@ _OURS: Final[dict[str, Schema]] = {
     }
 }
 
+_FHIRPATH_PATCH: Final[dict[str, Any]] = {
+    "resourceType": PARAMETERS,
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "replace"},
+                {"name": "path", "valueString": "status"},
+                {"name": "value", "valueCode": "entered-in-error"},
+            ],
+        }
+    ],
+}
+
 
 def _examples() -> dict[str, dict[str, Any]]:
     """The first resource of each type in the seed; none where no seed is shipped."""
@@ -155,7 +168,7 @@ def _operation(
 ) -> dict[str, Any]:
     known = INTERACTIONS.get(name, Interaction(name, "https://hl7.org/fhir/R4/http.html", ((200, "Done"),)))
     example = examples.get(resource_type)
-    parameters = _in_path(kind, example)
+    parameters = _in_path(kind, resource_type, example)
     queried = _queried(definitions, resource_type) if name == "search-type" else []
     by_form = name == "search-type" and method == "POST"
     summary = known.summary
@@ -179,12 +192,16 @@ def _operation(
         operation["requestBody"] = form_body(queried)
     elif known.takes is not None:
         operation["requestBody"] = _body(known.takes, name, resource_type, example)
+        if known.or_takes is not None:
+            media_type, gives = known.or_takes
+            shown = {"schema": _schema(gives, resource_type), "example": _FHIRPATH_PATCH}
+            operation["requestBody"]["content"][media_type] = shown
     if name == "capabilities":
         operation["security"] = []
     return operation
 
 
-def _in_path(kind: Kind, example: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _in_path(kind: Kind, resource_type: str, example: dict[str, Any] | None) -> list[dict[str, Any]]:
     schema = {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"}
     found = []
     if "[id]" in kind:
@@ -204,7 +221,7 @@ def _in_path(kind: Kind, example: dict[str, Any] | None) -> list[dict[str, Any]]
             }
         )
     if kind in LEVELS:
-        codes = [each.code for each in OPERATIONS if LEVELS[kind] in each.levels]
+        codes = [each.code for each in OPERATIONS.at(LEVELS[kind], resource_type)]
         named = {"type": "string", "enum": codes}
         found.append(
             {"name": "operation", "in": "path", "required": True, "description": "The operation", "schema": named}

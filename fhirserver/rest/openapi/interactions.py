@@ -28,6 +28,7 @@ class Interaction:
     answers: tuple[tuple[int, str], ...]
     gives: str = RESOURCE
     takes: tuple[str, str] | None = None
+    or_takes: tuple[str, str] | None = None
     headers: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()
 
@@ -58,6 +59,7 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         _HTTP + "patch",
         ((200, "The new version"),),
         takes=(_PATCH, "Patch"),
+        or_takes=(JSON, PARAMETERS),
         headers=("If-Match", "Prefer"),
         refusals=(400, 404, 412, 415, 422),
     ),

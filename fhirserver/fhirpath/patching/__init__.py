@@ -1,0 +1,8 @@
+"""FHIRPath Patch: changes of a resource whose places are named by FHIRPath.
+
+Public: `FhirPathPatch`, read from a Parameters resource and applied to a resource. It must not know of requests or stores.
+"""
+
+from fhirserver.fhirpath.patching.patch import FhirPathPatch
+
+__all__ = ["FhirPathPatch"]
