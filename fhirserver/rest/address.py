@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from fhirserver.definitions import Definitions
-from fhirserver.interactions.operations import OPERATIONS, Level
+from fhirserver.interactions.operations import OPERATIONS, Level, Operations
 from fhirserver.model.outcome import Misdirected, NotSupported
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -64,10 +64,10 @@ class Addresses:
         self,
         resource_types: Collection[str],
         compartments: Mapping[str, Collection[str]],
-        operations: Mapping[Kind, Collection[str]],
+        operations: Operations,
     ) -> None:
         self._types = frozenset(resource_types)
-        self._operations = {kind: frozenset(codes) for kind, codes in operations.items()}
+        self._operations = operations
         self._compartments = {name: frozenset(types) for name, types in compartments.items()}
 
     def parse(self, raw_path: bytes) -> Address:
@@ -134,7 +134,7 @@ class Addresses:
 
     def _operation(self, kind: Kind, name: str, resource_type: str = "", id: str = "") -> Address:
         code = name.removeprefix("$")
-        if code not in self._operations.get(kind, ()):
+        if self._operations.find(LEVELS[kind], code, resource_type) is None:
             raise NotSupported("This server does not support that operation here.")
         return Address(kind, resource_type, id, operation=code)
 
@@ -150,17 +150,18 @@ class Addresses:
         return "This is neither a resource type of R4 nor an operation of this server."
 
 
-_OPERATIONS: Final = {
-    Kind.SYSTEM_OPERATION: [each.code for each in OPERATIONS if Level.SYSTEM in each.levels],
-    Kind.TYPE_OPERATION: [each.code for each in OPERATIONS if Level.TYPE in each.levels],
-    Kind.INSTANCE_OPERATION: [each.code for each in OPERATIONS if Level.INSTANCE in each.levels],
+LEVELS: Final = {
+    Kind.SYSTEM_OPERATION: Level.SYSTEM,
+    Kind.TYPE_OPERATION: Level.TYPE,
+    Kind.INSTANCE_OPERATION: Level.INSTANCE,
 }
+"""The level that an address of an operation speaks of."""
 
 
 @cache
 def addresses(definitions: Definitions) -> Addresses:
     """The parser for these definitions."""
-    return Addresses(definitions.resource_types, members(definitions), _OPERATIONS)
+    return Addresses(definitions.resource_types, members(definitions), OPERATIONS)
 
 
 def members(definitions: Definitions) -> Mapping[str, frozenset[str]]:

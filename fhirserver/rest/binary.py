@@ -34,7 +34,9 @@ from fhirserver.rest.parameters import form_of
 from fhirserver.rest.preconditions import is_not_modified
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer, Header, of_version, outcome, validators
+from fhirserver.rest.subsets import subset_of, subsetted
 from fhirserver.rest.xml import root_of
+from fhirserver.search.request import WHOLE, Subset
 
 _SANDBOX: Final[tuple[Header, ...]] = (
     (b"content-disposition", b"attachment"),
@@ -51,14 +53,15 @@ _ROOT: Final = "http://hl7.org/fhir Binary"
 
 async def read(request: Request) -> Answer:
     """`GET [base]/Binary/[id]`."""
-    address = request.address
-    return _answer(request, await read_interaction(request.context, address.resource_type, address.id))
+    address, subset = request.address, subset_of(request)
+    return await _answer(request, await read_interaction(request.context, address.resource_type, address.id), subset)
 
 
 async def vread(request: Request) -> Answer:
     """`GET [base]/Binary/[id]/_history/[vid]`."""
-    address = request.address
-    return _answer(request, await vread_interaction(request.context, "Binary", address.id, address.version))
+    address, subset = request.address, subset_of(request)
+    found = await vread_interaction(request.context, "Binary", address.id, address.version)
+    return await _answer(request, found, subset)
 
 
 async def resource(request: Request, id: str | None) -> Any:
@@ -95,14 +98,19 @@ def _reference(text: str, base_url: str) -> str:
     return Reference.parse(text.strip(), base_url).local or text.strip()
 
 
-def _answer(request: Request, version: Version) -> Answer:
+async def _answer(request: Request, version: Version, subset: Subset) -> Answer:
     binary = parse(version.json or b"{}", limit=len(version.json or b"{}"))
     type = _stored_type(binary)
     content_type = _resource_wanted(request, type)
     if is_not_modified(request.headers, version):
         return Answer(304, headers=validators(version))
     if content_type is not None:
+        [version] = await subsetted(request.context.services.definitions, subset, [version])
         return of_version(version, content_type)
+    if subset != WHOLE:
+        raise NotAcceptable(
+            "Content has no summary and no elements; for those of the resource ask for application/fhir+json."
+        )
     try:
         content = base64.b64decode(str(binary.get("data", "")))
     except binascii.Error:

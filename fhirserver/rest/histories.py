@@ -5,23 +5,28 @@ https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from fhirserver.interactions.history import HistoryRequest, history_instance, history_system, history_type
+from fhirserver.interactions.history import History, HistoryRequest, history_instance, history_system, history_type
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
 from fhirserver.rest.parameters import Pair, part
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
 from fhirserver.rest.searchset import history_bundle
+from fhirserver.rest.subsets import asked as subset_asked
+from fhirserver.rest.subsets import subsetted
+from fhirserver.search.request import Subset
 
 COUNT: Final = 20
 COUNT_BOUND: Final = 1000
 _COUNT_DIGITS: Final = 9
 _NEWEST_FIRST: Final = "-_lastUpdated"
 _OLDEST_FIRST: Final = "_lastUpdated"
-_KNOWN: Final = "A history takes _count, _since, _at, _sort, _format and _pretty."
+_OF_FORM: Final = frozenset(("_summary", "_elements"))
+_KNOWN: Final = "A history takes _count, _since, _at, _sort, _summary, _elements, _format and _pretty."
 
 
 async def instance(request: Request) -> Answer:
@@ -30,24 +35,35 @@ async def instance(request: Request) -> Answer:
     asked, used = _asked(request)
     if asked.oldest_first:
         raise BadRequest(f"The history of one resource is sorted by {_NEWEST_FIRST}.", code="not-supported")
-    found = await history_instance(request.context, asked)
-    return Answer(200, history_bundle(request.context.services, asked, found, used), content_type)
+    return await _answer(request, asked, await history_instance(request.context, asked), used, content_type)
 
 
 async def of_type(request: Request) -> Answer:
     """`GET [base]/[type]/_history`."""
     content_type = request.content_type()
     asked, used = _asked(request)
-    found = await history_type(request.context, asked)
-    return Answer(200, history_bundle(request.context.services, asked, found, used), content_type)
+    return await _answer(request, asked, await history_type(request.context, asked), used, content_type)
 
 
 async def of_system(request: Request) -> Answer:
     """`GET [base]/_history`."""
     content_type = request.content_type()
     asked, used = _asked(request)
-    found = await history_system(request.context, asked)
-    return Answer(200, history_bundle(request.context.services, asked, found, used), content_type)
+    return await _answer(request, asked, await history_system(request.context, asked), used, content_type)
+
+
+async def _answer(
+    request: Request, asked: HistoryRequest, found: History, used: list[Pair], content_type: bytes
+) -> Answer:
+    services = request.context.services
+    versions = await subsetted(services.definitions, _subset(request, used), found.versions)
+    return Answer(200, history_bundle(services, asked, replace(found, versions=tuple(versions)), used), content_type)
+
+
+def _subset(request: Request, used: list[Pair]) -> Subset:
+    form = [pair for pair in used if pair[0] in _OF_FORM]
+    definitions = request.context.services.definitions
+    return subset_asked(definitions, request.address.resource_type or "Resource", form, lenient=False)
 
 
 def _asked(request: Request) -> tuple[HistoryRequest, list[Pair]]:
@@ -67,6 +83,8 @@ def _asked(request: Request) -> tuple[HistoryRequest, list[Pair]]:
                 wanted["at"] = _moments(name, value)
             case "_sort":
                 wanted["oldest_first"] = _is_oldest_first(value)
+            case "_summary" | "_elements":
+                pass
             case _ if lenient:
                 continue
             case _:
@@ -74,6 +92,7 @@ def _asked(request: Request) -> tuple[HistoryRequest, list[Pair]]:
         used.append((name, value))
     if len({name for name, _ in used}) != len(used):
         raise BadRequest("A parameter of a history can be given once.")
+    _subset(request, used)  # what is wrong in it is said before anything is read
     address = request.address
     return HistoryRequest(address.resource_type, address.id, cursor=cursor, **wanted), used
 

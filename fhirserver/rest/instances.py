@@ -15,6 +15,8 @@ from fhirserver.rest import binary
 from fhirserver.rest.preconditions import if_match, if_none_match_any, is_not_modified
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer, of_version, outcome, validators
+from fhirserver.rest.subsets import subset_of, subsetted
+from fhirserver.search.request import WHOLE, Subset
 from fhirserver.store import Written
 
 
@@ -24,8 +26,9 @@ async def read(request: Request) -> Answer:
     if address.resource_type == "Binary":
         return await binary.read(request)
     content_type = request.content_type()
+    subset = subset_of(request) if request.query else WHOLE
     version = await read_interaction(request.context, address.resource_type, address.id)
-    return _unless_known(request, version, content_type)
+    return await _unless_known(request, version, content_type, subset)
 
 
 async def vread(request: Request) -> Answer:
@@ -34,8 +37,9 @@ async def vread(request: Request) -> Answer:
     if address.resource_type == "Binary":
         return await binary.vread(request)
     content_type = request.content_type()
+    subset = subset_of(request) if request.query else WHOLE
     version = await vread_interaction(request.context, address.resource_type, address.id, address.version)
-    return _unless_known(request, version, content_type)
+    return await _unless_known(request, version, content_type, subset)
 
 
 async def update(request: Request) -> Answer:
@@ -83,7 +87,9 @@ def answer_to_write(request: Request, written: Written, content_type: bytes, *, 
     return answer
 
 
-def _unless_known(request: Request, version: Version, content_type: bytes) -> Answer:
+async def _unless_known(request: Request, version: Version, content_type: bytes, subset: Subset) -> Answer:
     if is_not_modified(request.headers, version):
         return Answer(304, headers=validators(version))
+    if subset is not WHOLE:
+        [version] = await subsetted(request.context.services.definitions, subset, [version])
     return of_version(version, content_type)

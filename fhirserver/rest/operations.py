@@ -5,57 +5,93 @@ https://hl7.org/fhir/R4/operations.html#executing
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from fhirserver.interactions.operations import OPERATIONS, Invocation, Level, Operation
+from fhirserver.interactions.operations import OPERATIONS, Invocation, Operation, Searchset, typed
 from fhirserver.model.json import dump
-from fhirserver.model.outcome import BadRequest, MethodNotAllowed
-from fhirserver.rest.address import Kind
-from fhirserver.rest.parameters import FORM
+from fhirserver.model.outcome import BadRequest, MethodNotAllowed, NotSupported
+from fhirserver.rest.address import LEVELS, Address
+from fhirserver.rest.parameters import FORM, Pair, part
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
-
-LEVELS: Final = {
-    Kind.SYSTEM_OPERATION: Level.SYSTEM,
-    Kind.TYPE_OPERATION: Level.TYPE,
-    Kind.INSTANCE_OPERATION: Level.INSTANCE,
-}
-_BY_CODE: Final = {each.code: each for each in OPERATIONS}
+from fhirserver.rest.searchset import operation_bundle
+from fhirserver.rest.subsets import subsetted
 
 
 async def invoke(request: Request) -> Answer:
     """`[base]/$[operation]`, `[base]/[type]/$[operation]`, `[base]/[type]/[id]/$[operation]`."""
     address = request.address
-    operation = _BY_CODE[address.operation]
+    operation = OPERATIONS.find(LEVELS[address.kind], address.operation, address.resource_type)
+    if operation is None:
+        raise NotSupported
     if request.method == "GET" and operation.affects_state:
         raise MethodNotAllowed("This operation changes something: it is invoked with POST.", allow=("POST",))
     content_type = request.content_type()
-    parameters = {} if request.method == "GET" else await _sent(request)
-    for name, value in request.parameters():
-        if name not in FORM:
-            parameters.setdefault(name, []).append(value)
-    _check(operation, parameters)
-    invocation = Invocation(LEVELS[address.kind], address.resource_type, address.id, parameters)
-    return Answer(200, dump(await operation.handle(request.context, invocation)), content_type)
+    invocation = await _invocation(request, operation)
+    found = await operation.handle(request.context, invocation)
+    if isinstance(found, Searchset):
+        return Answer(200, await _page(request, found, invocation.cursor), content_type)
+    return Answer(200, dump(found), content_type)
 
 
-async def _sent(request: Request) -> dict[str, list[Any]]:
+async def _invocation(request: Request, operation: Operation) -> Invocation:
+    address = request.address
+    sent = [] if request.method == "GET" else await _sent(request)
+    pairs, cursor = request.parameters(), None
+    if operation.has_pages:
+        pairs, cursor = part(pairs)
+    asked = [(name, value) for name, value in pairs if name not in FORM]
+    search: list[Pair] = []
+    if operation.takes_search:
+        search = [*_texts(sent, operation), *(pair for pair in asked if pair[0] not in operation.parameters)]
+        sent = [each for each in sent if each[0] in operation.parameters]
+        asked = [pair for pair in asked if pair[0] in operation.parameters]
+    return Invocation(
+        LEVELS[address.kind],
+        address.resource_type,
+        address.id,
+        typed(request.context.services.definitions, operation, [*sent, *asked]),
+        tuple(search),
+        request.preferences().lenient,
+        cursor,
+    )
+
+
+async def _sent(request: Request) -> list[tuple[str, Any]]:
     """The parameters of a body. An operation that needs none can be posted without one."""
     if b"content-type" not in request.headers and not await request.body():
-        return {}
+        return []
     resource = await request.resource()
     if not isinstance(resource, dict) or resource.get("resourceType") != "Parameters":
         raise BadRequest("An operation takes a Parameters resource.", code="structure", expression="$this")
-    found: dict[str, list[Any]] = {}
+    found: list[tuple[str, Any]] = []
     sent = resource.get("parameter", [])
     for number, each in enumerate(sent if isinstance(sent, list) else [sent]):
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
             raise BadRequest("A parameter has a name.", code="structure", expression=f"Parameters.parameter[{number}]")
-        found.setdefault(each["name"], []).append(each)
+        found.append((each["name"], each))
     return found
 
 
-def _check(operation: Operation, parameters: dict[str, list[Any]]) -> None:
-    if not parameters.keys() <= operation.parameters:
-        known = ", ".join(sorted(operation.parameters)) or "no parameters"
-        raise BadRequest(f"This operation takes {known}.", code="not-supported")
+def _texts(sent: list[tuple[str, Any]], operation: Operation) -> list[Pair]:
+    """The search parameters among posted ones: strings, as they would stand in an address."""
+    found: list[Pair] = []
+    for name, each in sent:
+        if name not in operation.parameters:
+            value = next((value for key, value in each.items() if key.startswith("value")), None)
+            if not isinstance(value, str):
+                raise BadRequest(f"The search parameter '{name[:100]}' is posted as valueString.", code="structure")
+            found.append((name, value))
+    return found
+
+
+async def _page(request: Request, found: Searchset, cursor: str | None) -> bytes:
+    services = request.context.services
+    matches = await subsetted(services.definitions, found.subset, found.matches)
+    included = await subsetted(services.definitions, found.subset, found.included, is_match=False)
+    return operation_bundle(services, _path(request.address), found, matches, included, cursor)
+
+
+def _path(address: Address) -> str:
+    place = "/".join(each for each in (address.resource_type, address.id) if each)
+    return f"{place}/${address.operation}" if place else f"${address.operation}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fhirserver.interactions.context import Services
 from fhirserver.interactions.history import History, HistoryRequest
+from fhirserver.interactions.operations import Searchset
 from fhirserver.interactions.search import Found
 from fhirserver.model.dates import instant
 from fhirserver.model.json import dump
@@ -33,13 +34,22 @@ def searchset_bundle(services: Services, path: str, request: SearchRequest, foun
     page = found.page
     address = f"{services.base_url}/{path}"
     links = _links(address, list(request.used), cursor, found.cursor)
-    base = services.base_url.encode()
-    entries = [_found(base, version, b"match") for version in page.matches]
-    entries += [_found(base, version, b"include") for version in page.included]
-    issues = _issues(request, found)
-    if issues:
-        entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % dump(operation_outcome(issues)))
+    entries = _entries(services, page.matches, page.included, _issues(request, found))
     return _bundle("searchset", page.total, links, entries, found.asked)
+
+
+def operation_bundle(
+    services: Services,
+    path: str,
+    found: Searchset,
+    matches: Sequence[Version],
+    included: Sequence[Version],
+    cursor: str | None,
+) -> bytes:
+    """A page of an operation's resources, as far as they are sent."""
+    links = _links(f"{services.base_url}/{path}", list(found.used), cursor, found.next, found.previous)
+    entries = _entries(services, matches, included, found.issues)
+    return _bundle("searchset", found.total, links, entries, found.asked)
 
 
 def history_bundle(services: Services, request: HistoryRequest, found: History, used: list[Pair]) -> bytes:
@@ -48,6 +58,17 @@ def history_bundle(services: Services, request: HistoryRequest, found: History, 
     links = _links(address, used, request.cursor, found.cursor)
     entries = [_past(services.base_url, version) for version in found.versions]
     return _bundle("history", found.total, links, entries, found.asked)
+
+
+def _entries(
+    services: Services, matches: Sequence[Version], included: Sequence[Version], issues: Sequence[Issue]
+) -> list[bytes]:
+    base = services.base_url.encode()
+    entries = [_found(base, version, b"match") for version in matches]
+    entries += [_found(base, version, b"include") for version in included]
+    if issues:
+        entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % dump(operation_outcome(issues)))
+    return entries
 
 
 def _issues(request: SearchRequest, found: Found) -> Sequence[Issue]:
@@ -75,7 +96,9 @@ def _bundle(
     return b'%b,"entry":[%b]}' % (text[:-1], b",".join(entries)) if entries else text
 
 
-def _links(address: str, used: list[Pair], cursor: str | None, following: str | None) -> list[tuple[str, str]]:
+def _links(
+    address: str, used: list[Pair], cursor: str | None, following: str | None, preceding: str | None = None
+) -> list[tuple[str, str]]:
     query = as_query(used)
     first = f"{address}?{query}" if query else address
 
@@ -83,14 +106,16 @@ def _links(address: str, used: list[Pair], cursor: str | None, following: str | 
         return f"{first}{'&' if query else '?'}{as_query([(CURSOR, position)])}"
 
     links = [("self", link(cursor) if cursor else first), ("first", first)]
-    if following is not None:
-        url = link(following)
-        if len(url) > LINK_BOUND:
-            raise TooCostly(
-                "The search is too long to be continued by a link; ask for fewer values, or a larger _count."
-            )
-        links.append(("next", url))
+    for relation, position in (("previous", preceding), ("next", following)):
+        if position is not None:
+            links.append((relation, _bounded(link(position))))
     return links
+
+
+def _bounded(url: str) -> str:
+    if len(url) > LINK_BOUND:
+        raise TooCostly("The search is too long to be continued by a link; ask for fewer values, or a larger _count.")
+    return url
 
 
 def _found(base: bytes, version: Version, mode: bytes) -> bytes:

@@ -5,10 +5,12 @@ https://hl7.org/fhir/R4/http.html#create and https://hl7.org/fhir/R4/http.html#s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from fhirserver.interactions.context import Services
 from fhirserver.interactions.create import create as create_interaction
-from fhirserver.interactions.search import search_type
+from fhirserver.interactions.search import Found, search_type
 from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
 from fhirserver.rest import binary, conditionals
 from fhirserver.rest.address import Kind
@@ -18,9 +20,10 @@ from fhirserver.rest.parameters import Pair, as_query, form_of, parse_query, par
 from fhirserver.rest.request import Request, answer_type
 from fhirserver.rest.responses import Answer
 from fhirserver.rest.searchset import searchset_bundle
+from fhirserver.rest.subsets import subsetted
 from fhirserver.search.compartment import in_compartment
 from fhirserver.search.parse import parse_search
-from fhirserver.search.request import SearchRequest
+from fhirserver.search.request import WHOLE, SearchRequest
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -63,8 +66,20 @@ async def _search(request: Request, pairs: list[Pair]) -> Answer:
     parsed = _parse(request, pairs)
     query = f"{_path(request)}?{as_query(sorted(parsed.used))}"
     found = await search_type(request.context, parsed, query=query, cursor=cursor)
-    body = searchset_bundle(request.context.services, _path(request), parsed, found, cursor)
+    services = request.context.services
+    found = await _cut(services, parsed, found)
+    body = searchset_bundle(services, _path(request), parsed, found, cursor)
     return Answer(200, body, content_type, is_pretty=pretty)
+
+
+async def _cut(services: Services, parsed: SearchRequest, found: Found) -> Found:
+    """The page, its resources as far as they are sent."""
+    if parsed.subset == WHOLE:
+        return found
+    page = found.page
+    matches = await subsetted(services.definitions, parsed.subset, page.matches)
+    included = await subsetted(services.definitions, parsed.subset, page.included, is_match=False)
+    return replace(found, page=replace(page, matches=matches, included=included))
 
 
 def _parse(request: Request, pairs: list[Pair]) -> SearchRequest:

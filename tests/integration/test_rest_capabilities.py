@@ -102,7 +102,8 @@ def test_every_operation_is_promised_where_it_can_be_invoked() -> None:
         assert (Level.TYPE in each.levels, Level.INSTANCE in each.levels) == (known.type, known.instance)
         assert (own in rest["operation"]) is known.system
         for resource in rest["resource"]:
-            assert (own in resource["operation"]) is (known.type or known.instance)
+            stands = each.resource_types is None or resource["type"] in each.resource_types
+            assert (own in resource["operation"]) is ((known.type or known.instance) and stands)
 
 
 @pytest.mark.parametrize("resource_type", HEART)

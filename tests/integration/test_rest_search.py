@@ -217,8 +217,12 @@ async def test_a_search_too_long_for_a_link_says_so_instead_of_ending_early(serv
         "_count=x",
         "_total=perhaps",
         "value-quantity=5",
-        "_summary=true",
-        "_elements=id",
+        "_summary=maybe",
+        "_summary=text&_include=Observation:subject",
+        "_summary=true&_elements=code",
+        "_contained=true",
+        "_containedType=container",
+        "_elements=nonsense",
     ],
 )
 async def test_what_cannot_be_answered_rightly_is_refused(server: Server, query: str) -> None:

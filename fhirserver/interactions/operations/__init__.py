@@ -1,11 +1,12 @@
 """The operations: one file each, and the table of them, from which addresses, routes and the statement of capabilities are made.
 
-Public: `OPERATIONS`, and what an operation is (`Operation`, `Level`, `Invocation`).
+Public: `OPERATIONS`, what an operation is (`Operation`, `Operations`, `Level`, `Invocation`, `Searchset`), and `typed`, its parameters.
 """
 
 from fhirserver.interactions.operations.meta import META
-from fhirserver.interactions.operations.operation import Invocation, Level, Operation
+from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Operations, Searchset
+from fhirserver.interactions.operations.parameters import typed
 
-OPERATIONS = (META,)
+OPERATIONS = Operations((META,))
 
-__all__ = ["OPERATIONS", "Invocation", "Level", "Operation"]
+__all__ = ["OPERATIONS", "Invocation", "Level", "Operation", "Operations", "Searchset", "typed"]

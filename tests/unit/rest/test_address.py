@@ -6,13 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.operations import Invocation, Level, Operation, Operations
 from fhirserver.model.outcome import Misdirected, NotSupported
+from fhirserver.model.resource import Resource
 from fhirserver.rest.address import Address, Addresses, Hosts, Kind
+
+
+async def _nothing(_: Context, __: Invocation) -> Resource:
+    return {}
+
 
 ADDRESSES = Addresses(
     ("Patient", "Observation", "Binary"),
     {"Patient": {"Patient", "Observation"}},
-    {Kind.SYSTEM_OPERATION: ["meta"], Kind.TYPE_OPERATION: ["meta"], Kind.INSTANCE_OPERATION: ["meta", "only"]},
+    Operations(
+        (
+            Operation("meta", "urn:meta", frozenset(Level), _nothing),
+            Operation("only", "urn:only", frozenset((Level.INSTANCE,)), _nothing),
+            Operation(
+                "theirs", "urn:theirs", frozenset((Level.TYPE,)), _nothing, resource_types=frozenset(("Patient",))
+            ),
+        )
+    ),
 )
 
 READ = [
@@ -28,6 +44,7 @@ READ = [
     (b"/fhir/_history", Address(Kind.SYSTEM_HISTORY)),
     (b"/fhir/$meta", Address(Kind.SYSTEM_OPERATION, operation="meta")),
     (b"/fhir/Patient/$meta", Address(Kind.TYPE_OPERATION, "Patient", operation="meta")),
+    (b"/fhir/Patient/$theirs", Address(Kind.TYPE_OPERATION, "Patient", operation="theirs")),
     (b"/fhir/Patient/p/$meta", Address(Kind.INSTANCE_OPERATION, "Patient", "p", operation="meta")),
     (b"/fhir/Patient/p/_history/3", Address(Kind.VERSION, "Patient", "p", "3")),
     (b"/fhir/Patient/p/Observation", Address(Kind.COMPARTMENT, "Observation", "p", compartment="Patient")),
@@ -55,6 +72,8 @@ REFUSED = [
     b"/fhir/Patient/%24meta",
     b"/fhir/Patient/p/%24meta",
     b"/fhir/Patient/$only",
+    b"/fhir/Observation/$theirs",
+    b"/fhir/$theirs",
     b"/fhir/Nothing/$meta",
     b"/fhir/Patient/p/$meta/x",
     b"/fhir/Patient/p/_history/1/$meta",
