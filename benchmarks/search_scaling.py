@@ -19,105 +19,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from fhirserver.bench import population as people
+from fhirserver.bench.shapes import Shape, shapes
 from fhirserver.store.embedded import Embedded, free_port
 
 TO_HOLD = 1.5
 WARM_UP = 5
 DEEP = 20
 """Pages that a deep page lies behind."""
-
-Number = Callable[[int], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A search: its name, its address for the n-th patient, and whether it finds as few among many as among few.
-
-    `deep` shapes are measured at the page that the first `DEEP` next links lead to.
-    """
-
-    name: str
-    address: Number
-    is_selective: bool = True
-    deep: bool = False
-
-
-CODE = f"{people.LOINC}%7C{people.HEMOGLOBIN}"
-RARE_CODE = f"{people.LOINC}%7C{people.RARE_CODE}"
-
-
-def _day(number: int, serial: int = 0) -> str:
-    return people.taken(number, serial).date().isoformat()
-
-
-def shapes(patients: int) -> list[Shape]:
-    """What is asked, of a population of this size."""
-    patient, doctor = people.patient_id, lambda n: people.practitioner_id(n, patients)
-    observations = "Observation?patient=Patient/{}".format
-    return [
-        Shape("Patient by id", lambda n: f"Patient?_id={patient(n)}"),
-        Shape("identifier", lambda n: f"Patient?identifier={people.IDENTIFIERS}%7C{people.identifier(n)}"),
-        Shape("family name, rare", lambda _: f"Patient?family={people.RARE_FAMILY}"),
-        Shape("family name, exact", lambda _: f"Patient?family:exact={people.RARE_FAMILY}"),
-        Shape("name begins, common", lambda n: f"Patient?name={people.family(n + people.RARE)[:2]}"),
-        Shape("name contains, common", lambda _: "Patient?name:contains=ov"),
-        Shape("name contains, rare", lambda _: f"Patient?name:contains={people.RARE_FAMILY[1:6]}"),
-        Shape("birth date, a day", lambda n: f"Patient?birthdate={people.birth_date(n)}"),
-        Shape(
-            "birth date, a range sorted",
-            lambda n: f"Patient?birthdate=ge{people.birth_date(n)}&_sort=birthdate&_count=20",
-        ),
-        Shape("the patients of a doctor", lambda n: f"Patient?general-practitioner=Practitioner/{doctor(n)}"),
-        Shape("a patient's Observations", lambda n: observations(patient(n))),
-        Shape("patient, code, newest first", lambda n: f"{observations(patient(n))}&code={CODE}&_sort=-date"),
-        Shape("patient and date", lambda n: f"{observations(patient(n))}&date=ge{_day(n)}"),
-        Shape(
-            "patient, category, newest first", lambda n: f"{observations(patient(n))}&category=laboratory&_sort=-date"
-        ),
-        Shape("subject and status", lambda n: f"Observation?subject=Patient/{patient(n)}&status=final"),
-        Shape("encounter", lambda n: f"Observation?encounter=Encounter/{people.encounter_id(n)}"),
-        Shape("code, common, newest first", lambda _: f"Observation?code={CODE}&_sort=-date&_count=20"),
-        Shape("code and a day", lambda n: f"Observation?code={CODE}&date={_day(n)}&_count=20"),
-        Shape("a day, sorted", lambda n: f"Observation?date={_day(n)}&_sort=date&_count=20"),
-        Shape("code, rare", lambda _: f"Observation?code={RARE_CODE}"),
-        Shape("code and quantity, rare", lambda _: f"Observation?code={CODE}&value-quantity=gt{people.EXTREME - 100}"),
-        Shape(
-            "quantity in another unit, rare",
-            lambda _: f"Observation?value-quantity=gt{people.EXTREME // 10 - 10}||g/dL",
-        ),
-        Shape("composite, rare", lambda _: f"Observation?code-value-quantity={CODE}$gt{people.EXTREME - 100}"),
-        Shape(
-            "patient and component",
-            lambda n: (
-                f"{observations(patient(n))}&component-code-value-quantity={people.LOINC}%7C{people.SYSTOLIC}$gt100"
-            ),
-        ),
-        Shape(
-            "chain to an identifier",
-            lambda n: f"Observation?patient.identifier={people.IDENTIFIERS}%7C{people.identifier(n)}",
-        ),
-        Shape("chain to a rare name", lambda _: f"Observation?subject:Patient.family={people.RARE_FAMILY}&code={CODE}"),
-        Shape("_has a rare code", lambda _: f"Patient?_has:Observation:patient:code={RARE_CODE}"),
-        Shape("_revinclude", lambda n: f"Patient?_id={patient(n)}&_revinclude=Observation:patient"),
-        Shape(
-            "_include of two",
-            lambda n: f"{observations(patient(n))}&_include=Observation:performer&_include=Observation:encounter",
-        ),
-        Shape("accurate total of a patient", lambda n: f"{observations(patient(n))}&_total=accurate&_count=5"),
-        Shape("deep page", lambda _: f"Observation?code={CODE}&_sort=-date&_count=20", deep=True),
-        Shape("newest by _lastUpdated", lambda _: "Observation?_sort=-_lastUpdated&_count=20"),
-        Shape("status, rare, alone", lambda _: "Observation?status=amended"),
-        Shape("accurate total of a common code", lambda _: f"Observation?code={CODE}&_total=accurate", False),
-        Shape("_has a common code", lambda _: f"Patient?_has:Observation:patient:code={CODE}", False),
-    ]
 
 
 class Client:
