@@ -9,22 +9,32 @@ from fhirserver.cli.failure import Failure
 from fhirserver.definitions.build import build
 from fhirserver.definitions.registry import FILE, load
 from fhirserver.definitions.shipping import PACKAGE
+from fhirserver.definitions.terminology import TERMINOLOGY_FILE, load_terminology
 
 
 def arguments(parser: ArgumentParser) -> None:
     """`build` and the package."""
     make = parser.add_subparsers(dest="action", metavar="ACTION", required=True).add_parser(
-        "build", help="compile HL7's package", description="Compile HL7's package to the file that is loaded at start."
+        "build", help="compile HL7's package", description="Compile HL7's package to the files that the server reads."
     )
     make.add_argument("package", type=Path, metavar="PACKAGE.tgz", help="hl7.fhir.r4.core, as the npm registry has it")
     make.add_argument("--out", type=Path, metavar="FILE", default=PACKAGE / "definitions" / FILE, help="where to write")
+    make.add_argument(
+        "--terminology",
+        type=Path,
+        metavar="FILE",
+        default=PACKAGE / "definitions" / TERMINOLOGY_FILE,
+        help="where to write code systems, value sets and concept maps",
+    )
 
 
 def run(given: Namespace) -> int:
     """Compile the package and say what came out."""
     if not given.package.is_file():
         raise Failure(f"There is no file {given.package}.")
-    build(given.package, given.out)
+    build(given.package, given.out, given.terminology)
     load.cache_clear()
-    print(f"{given.out}: {given.out.stat().st_size:,} bytes")
+    load_terminology.cache_clear()
+    for written in (given.out, given.terminology):
+        print(f"{written}: {written.stat().st_size:,} bytes")
     return 0

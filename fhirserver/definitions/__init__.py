@@ -1,7 +1,8 @@
 """Definitions: what R4 says, as tables.
 
 `load()` gives the registry of structures, search parameters, value sets, compartments and operations; `shipped()`
-finds the data that travels with the server. The tables are compiled from HL7's package by `definitions.build`, which
+finds the data that travels with the server; `load_terminology()` R4's own code systems, value sets and concept maps.
+The tables are compiled from HL7's package by `definitions.build`, which
 only the command line calls. This room must not know of requests, stores or profiles of its own.
 """
 
@@ -10,6 +11,7 @@ from fhirserver.definitions.parameters import Component, SearchParameter
 from fhirserver.definitions.registry import Definitions, load
 from fhirserver.definitions.shipping import shipped
 from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
+from fhirserver.definitions.terminology import Terminology, load_terminology
 from fhirserver.definitions.values import ValueSet
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "OperationParameter",
     "SearchParameter",
     "Structure",
+    "Terminology",
     "ValueSet",
     "load",
+    "load_terminology",
     "shipped",
 ]

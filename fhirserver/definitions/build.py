@@ -1,4 +1,4 @@
-"""Building the compiled file from HL7's `hl7.fhir.r4.core` package.
+"""Building the compiled files from HL7's `hl7.fhir.r4.core` package.
 
 https://hl7.org/fhir/R4/downloads.html
 """
@@ -14,13 +14,14 @@ from fhirserver.definitions.compiling.package import Definition, read_package
 from fhirserver.definitions.compiling.parameters import compile_parameters
 from fhirserver.definitions.compiling.structures import compile_structures, concrete_types
 from fhirserver.definitions.compiling.tables import Tables
+from fhirserver.definitions.compiling.terminology import compile_terminology
 from fhirserver.definitions.compiling.values import CannotExpandError, Expander
 from fhirserver.definitions.grammars import UNITS
 from fhirserver.definitions.wire import WireFile, pack, raw
 
 
-def build(package: Path, out: Path) -> None:
-    """Compile the package's tarball to the file `out`; the same package gives the same bytes."""
+def build(package: Path, out: Path, terminology: Path | None = None) -> None:
+    """Compile the package's tarball to the file `out`, and to the file `terminology`; the same package gives the same bytes."""
     source = read_package(package)
     tables = Tables()
     structures = compile_structures(source.of("StructureDefinition"), tables)
@@ -41,6 +42,8 @@ def build(package: Path, out: Path) -> None:
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(pack(compiled))
+    if terminology is not None:
+        terminology.write_bytes(pack(compile_terminology(source)))
 
 
 def _expand(expander: Expander, canonicals: list[str]) -> tuple[dict[str, msgspec.Raw], dict[str, str]]:

@@ -109,7 +109,15 @@ class WireFile(msgspec.Struct, frozen=True):
     case_sensitive_systems: msgspec.Raw
 
 
-def pack(file: WireFile) -> bytes:
+class WireTerminology(msgspec.Struct, frozen=True):
+    """The second file: resources in FHIR's own JSON, by canonical URL."""
+
+    code_systems: dict[str, msgspec.Raw]
+    value_sets: dict[str, msgspec.Raw]
+    concept_maps: dict[str, msgspec.Raw]
+
+
+def pack(file: WireFile | WireTerminology) -> bytes:
     """The file's bytes; equal content gives equal bytes."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
     return lzma.compress(msgspec.json.encode(file), format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=filters)
@@ -118,6 +126,11 @@ def pack(file: WireFile) -> bytes:
 def unpack(data: bytes) -> WireFile:
     """The inverse of `pack`."""
     return msgspec.json.decode(lzma.decompress(data), type=WireFile)
+
+
+def unpack_terminology(data: bytes) -> WireTerminology:
+    """The inverse of `pack` for the second file."""
+    return msgspec.json.decode(lzma.decompress(data), type=WireTerminology)
 
 
 def raw(value: Any) -> msgspec.Raw:

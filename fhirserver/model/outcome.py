@@ -99,6 +99,12 @@ class NotFound(FhirError):
         super().__init__()
 
 
+class Unresolved(FhirError):
+    """A canonical that the request leads to is not here, or not for this caller; the sentence names it, as the request did."""
+
+    status, code, text = 404, "not-found", "A canonical that is needed is not here."
+
+
 class NotSupported(FhirError):
     """An interaction, operation or type that this server does not have; decided before any data is touched."""
 

@@ -17,6 +17,7 @@ TYPES = frozenset(
     {
         "CodeSystem",
         "CompartmentDefinition",
+        "ConceptMap",
         "OperationDefinition",
         "SearchParameter",
         "StructureDefinition",

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from fhirserver.definitions import Definitions, registry, shipped, shipping
+from fhirserver.definitions import Definitions, Terminology, registry, shipped, shipping
 from fhirserver.definitions.build import build
 
 CORE = os.environ.get("FHIRSERVER_R4_CORE")
 FILE = Path(registry.__file__).parent / registry.FILE
+TERMINOLOGY = FILE.with_name("terminology.bin")
 
 ELEMENT = {
     "path": "Thing.id",
@@ -78,13 +79,32 @@ DEFINITIONS: list[dict[str, Any]] = [
         "caseSensitive": True,
         "concept": [{"code": "small", "display": "Small", "definition": "A sentence."}],
     },
+    {
+        "resourceType": "CodeSystem",
+        "id": "own",
+        "url": "http://hl7.org/fhir/own",
+        "content": "complete",
+        "description": "A sentence.",
+        "concept": [{"code": "a", "display": "A", "concept": [{"code": "b", "definition": "A sentence."}]}],
+    },
+    {
+        "resourceType": "ConceptMap",
+        "id": "map",
+        "url": "urn:map",
+        "group": [
+            {
+                "source": "urn:kind",
+                "element": [{"code": "small", "target": [{"code": "a", "equivalence": "wider", "comment": "A sentence."}]}],
+            }
+        ],
+    },
 ]  # fmt: skip
 
 
 def write_package(path: Path, definitions: list[dict[str, Any]]) -> Path:
     files = {f"package/{each['resourceType']}-{each['id']}.json": each for each in definitions}
     files["package/package.json"] = {"name": "a.package", "version": "1.0"}
-    files["package/ConceptMap-left-out.json"] = {}
+    files["package/NamingSystem-left-out.json"] = {}
     files["package/other/StructureDefinition-left-out.json"] = {}
     with tarfile.open(path, "w:gz") as archive:
         folder = tarfile.TarInfo("package/StructureDefinition-folder.json")
@@ -134,8 +154,38 @@ def test_the_order_of_a_package_does_not_change_the_file(tmp_path: Path) -> None
 
 
 def test_no_sentence_enters_the_file(tmp_path: Path) -> None:
-    build(write_package(tmp_path / "package.tgz", DEFINITIONS), tmp_path / "out.bin")
-    assert "sentence" not in lzma.decompress((tmp_path / "out.bin").read_bytes()).decode()
+    build(write_package(tmp_path / "package.tgz", DEFINITIONS), tmp_path / "out.bin", tmp_path / "terms.bin")
+    for written in ("out.bin", "terms.bin"):
+        assert "sentence" not in lzma.decompress((tmp_path / written).read_bytes()).decode()
+
+
+def test_terminology_is_compiled_and_read_again(tmp_path: Path) -> None:
+    """Codes and their hierarchy are kept, displays of HL7's own code systems only."""
+    build(write_package(tmp_path / "package.tgz", DEFINITIONS), tmp_path / "out.bin", tmp_path / "terms.bin")
+    terms = Terminology((tmp_path / "terms.bin").read_bytes())
+    assert terms.code_systems["urn:kind"]["concept"] == [{"code": "small"}]
+    assert terms.code_systems["http://hl7.org/fhir/own"]["concept"] == [
+        {"code": "a", "display": "A", "concept": [{"code": "b"}]}
+    ]
+    assert terms.value_sets["urn:kinds"]["compose"] == {"include": [{"system": "urn:kind"}]}
+    assert terms.of("ConceptMap")["urn:map"]["group"] == [
+        {"source": "urn:kind", "element": [{"code": "small", "target": [{"code": "a", "equivalence": "wider"}]}]}
+    ]
+
+
+def test_the_shipped_terminology_has_no_definitions() -> None:
+    content = json.loads(lzma.decompress(TERMINOLOGY.read_bytes()))
+    assert {"definition", "description", "comment", "text", "purpose", "copyright", "designation", "title"}.isdisjoint(
+        strings(content["value_sets"])
+    )
+    keys = {key for system in content["code_systems"].values() for key in system}
+    assert keys <= {
+        *("resourceType", "url", "version", "name", "status", "caseSensitive", "valueSet"),
+        *("hierarchyMeaning", "content", "property", "concept"),
+    }
+    concepts = [each for system in content["code_systems"].values() for each in system["concept"]]
+    assert len(concepts) > 10_000
+    assert all(each.keys() <= {"code", "display", "property", "concept"} for each in concepts)
 
 
 def test_what_is_shipped_has_no_descriptive_text() -> None:
@@ -158,13 +208,15 @@ def test_what_is_shipped_has_no_descriptive_text() -> None:
 
 def test_what_is_shipped_is_small() -> None:
     assert FILE.stat().st_size < 130_000
+    assert FILE.stat().st_size + TERMINOLOGY.stat().st_size < 400_000
 
 
 @pytest.mark.skipif(CORE is None, reason="FHIRSERVER_R4_CORE does not name HL7's hl7.fhir.r4.core tarball")
 def test_what_is_shipped_is_what_the_package_gives(tmp_path: Path) -> None:
     assert CORE is not None
-    build(Path(CORE), tmp_path / "out.bin")
+    build(Path(CORE), tmp_path / "out.bin", tmp_path / "terms.bin")
     assert FILE.read_bytes() == (tmp_path / "out.bin").read_bytes()
+    assert TERMINOLOGY.read_bytes() == (tmp_path / "terms.bin").read_bytes()
 
 
 def test_shipped_data_is_found_in_the_checkout() -> None:

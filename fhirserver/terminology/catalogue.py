@@ -1,0 +1,169 @@
+"""What terminology is at hand: R4's own, and what somebody who may read the store has put in beside it.
+
+The algebra is plain code that asks for what it needs. What the catalogue does not know it raises as `Wanted`; whoever holds the
+store finds that and starts the work again, so that nothing is read that is not needed, and no database is spoken to from here.
+
+R4's own code systems and value sets mean what R4 says: a stored resource of the same URL counts only where its version is named,
+or where R4 holds no more than an example of the code system.
+
+https://hl7.org/fhir/R4/references.html#canonical
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeVar
+
+from fhirserver.definitions import Terminology
+from fhirserver.model.outcome import TooCostly, Unprocessable, Unresolved
+from fhirserver.terminology.code_system import CodeSystem
+
+Json = Mapping[str, Any]
+Value = TypeVar("Value")
+
+MAX_WANTED: Final = 100
+"""Resources of the store that one request may lead to."""
+MAX_LOOKED_AT: Final = 300_000
+"""Codes that one request may look at, each as often as it does."""
+_NAMES: Final = {"CodeSystem": "code system", "ValueSet": "value set", "ConceptMap": "concept map"}
+
+
+class Asked(NamedTuple):
+    """A resource by its type and canonical; without a version, whichever is in force."""
+
+    resource_type: str
+    url: str
+    version: str | None = None
+
+    @property
+    def canonical(self) -> str:
+        """As it is written."""
+        return self.url if self.version is None else f"{self.url}|{self.version}"
+
+    def absent(self) -> Unresolved:
+        """The error that says that it is not here."""
+        return Unresolved(f"There is no {_NAMES[self.resource_type]} '{self.canonical[:300]}' here that is in force.")
+
+
+class Wanted(Exception):
+    """Not asked for before: `asked` is to be found in the store, and told to the catalogue with `add`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked.canonical)
+        self.asked = asked
+
+
+class Held(NamedTuple):
+    """A resource of the store, and what names this version of it for good."""
+
+    key: Hashable
+    resource: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Parsed:
+    """Code systems that were read before, by their version: a changed one has another key and is read anew."""
+
+    most: int = 300_000
+    """Concepts that are kept."""
+    _kept: OrderedDict[Hashable, CodeSystem] = field(default_factory=OrderedDict)
+    _concepts: int = 0
+
+    def system(self, key: Hashable, make: Callable[[], CodeSystem]) -> CodeSystem:
+        """The code system of this key."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        made = make()
+        self._kept[key] = made
+        self._concepts += len(made.concepts)
+        while self._concepts > self.most and len(self._kept) > 1:
+            self._concepts -= len(self._kept.popitem(last=False)[1].concepts)
+        return made
+
+
+class Catalogue:
+    """The terminology that one request works with."""
+
+    def __init__(self, own: Terminology, parsed: Parsed | None = None, *, alone: bool = False) -> None:
+        """`alone`: there is no store beside R4's own; what is not in that is not there."""
+        self._own = own
+        self._parsed = parsed or Parsed()
+        self._alone = alone
+        self._stored: dict[Asked, Held | None] = {}
+        self._given: dict[Asked, CodeSystem] = {}
+        self.versions: dict[str, str | None] = {}
+        """Versions of code systems that the request states, for where the value set states none."""
+        self.made: dict[Asked, Any] = {}
+        """What was made of the resources, to be made once."""
+        self._looked_at = 0
+
+    def add(self, asked: Asked, found: Held | None) -> None:
+        """What the store has of something wanted. Raises TooCostly where a request leads to too much."""
+        if len(self._stored) >= MAX_WANTED:
+            raise TooCostly(f"More than {MAX_WANTED} terminology resources would be needed; ask for a part of it.")
+        self._stored[asked] = found
+
+    def look(self) -> None:
+        """Count one code that is looked at. Raises TooCostly where it is one too many."""
+        self._looked_at += 1
+        if self._looked_at > MAX_LOOKED_AT:
+            raise TooCostly(f"More than {MAX_LOOKED_AT} codes would have to be looked at; use a smaller value set.")
+
+    def give(self, system: CodeSystem) -> None:
+        """A code system that the request itself carries; it stands before any other of its URL."""
+        self._given[Asked("CodeSystem", system.url)] = system
+        self._given[Asked("CodeSystem", system.url, system.version)] = system
+
+    def resource(self, asked: Asked) -> Json | None:
+        """The resource, or None. Raises Wanted."""
+        own = self._of_own(asked)
+        if own is not None and own.get("content", "complete") == "complete":
+            return own
+        held = self._of_store(asked)
+        return own if held is None else held.resource
+
+    def code_system(self, url: str, version: str | None = None) -> CodeSystem | None:
+        """The code system, read; None if it is not here. Raises Wanted."""
+        asked = Asked("CodeSystem", url, version or self.versions.get(url))
+        if asked in self._given:
+            return self._given[asked]
+        own = self._of_own(asked)
+        if own is None or own.get("content") != "complete":
+            held = self._of_store(asked)
+            if held is not None:
+                return self._parsed.system(held.key, lambda: CodeSystem(held.resource))
+        return None if own is None else self._parsed.system(url, lambda: CodeSystem(own))
+
+    def _of_own(self, asked: Asked) -> Json | None:
+        own = self._own.of(asked.resource_type).get(asked.url)
+        return own if own is not None and asked.version in (None, own.get("version")) else None
+
+    def _of_store(self, asked: Asked) -> Held | None:
+        if self._alone:
+            return None
+        if asked not in self._stored:
+            raise Wanted(asked)
+        return self._stored[asked]
+
+
+def needed(catalogue: Catalogue, url: str, version: str | None = None) -> CodeSystem:
+    """The code system. Raises Unresolved with a sentence that says which one is missing."""
+    system = catalogue.code_system(url, version)
+    if system is None:
+        text = Asked("CodeSystem", url, version or catalogue.versions.get(url)).canonical[:300]
+        raise Unresolved(f"The content of the code system '{text}' is not here; load it as a CodeSystem resource.")
+    return system
+
+
+def whole(catalogue: Catalogue, url: str, version: str | None = None) -> CodeSystem:
+    """The code system with all its codes. Raises Unprocessable where only some of them are here."""
+    system = needed(catalogue, url, version)
+    if not system.is_complete:
+        raise Unprocessable(
+            f"Only a part of the code system '{url[:300]}' is here (content '{system.content}').", code="not-supported"
+        )
+    return system
