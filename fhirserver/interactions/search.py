@@ -7,46 +7,70 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
+from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.interactions.context import Context
+from fhirserver.model.outcome import BadRequest
+from fhirserver.search.pending import steps
+from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import Page, Position
+
+_OTHER_COUNT: Final = "A walk through pages keeps its '_count'. Start the search again for pages of another size."
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of matches with what was included, and the cursor of the next page."""
+    """A page of matches with what was included, and the cursors of the pages around."""
 
     page: Page
-    cursor: str | None
+    next: str | None
+    previous: str | None
     asked: datetime
     """When the first page was asked for: whatever was committed by then is in the pages."""
     narrowed: str | None = None
     """Said where the gate could not decide for everything that would be included."""
 
 
-async def search_type(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
-    """What matches and may be seen. `query` is the request in one spelling: a cursor is good for that query only."""
-    services = context.services
-    asked = context.now()
-    permit = await services.gate.decide(
+async def permit_of(context: Context, request: SearchRequest) -> Permit:
+    """The permit of a search, for its own type and for every other that it goes to. Raises Forbidden or TooCostly."""
+    follows = bool(steps(request.expression))
+    if follows:
+        check_steps(context.principal, request.resource_type, request.expression)
+    permit = await context.services.gate.decide(
         context.principal,
         "search-type",
         request.resource_type,
         patients=request.patients,
-        includes=bool(request.includes),
+        includes=bool(request.includes) or follows,
     )
+    if follows:
+        check_whole(permit)
+    return permit
+
+
+async def search_type(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
+    """What matches and may be seen. `query` is the request in one spelling, its page size apart: a cursor is good for that
+    query only, and for that size."""
+    services = context.services
+    asked = context.now()
+    permit = await permit_of(context, request)
     audience = context.audience(query)
     position = None
     if cursor is not None:
         opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
+        if opened["count"] != request.count:
+            raise BadRequest(_OTHER_COUNT)
         asked, position = opened["asked"], Position.from_dict(opened)
     page = await context.reads.find(request, permit, position=position)
-    following = None
-    if page.next is not None:
-        following = services.store.cursor.seal(
-            page.next.as_dict() | {"asked": asked}, audience=audience, now=services.clock()
-        )
+
+    def sealed(place: Position | None) -> str | None:
+        if place is None:
+            return None
+        held = place.as_dict() | {"asked": asked, "count": request.count}
+        return services.store.cursor.seal(held, audience=audience, now=services.clock())
+
     narrowed = INCLUDES_NARROWED if request.includes and NARROWED in permit.reasons else None
-    return Found(page, following, asked, narrowed)
+    return Found(page, sealed(page.next), sealed(page.previous), asked, narrowed)

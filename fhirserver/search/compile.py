@@ -17,12 +17,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fhirserver.search.expression import (
+    EARTH,
     All,
     And,
     Containing,
     Exists,
     Expression,
     In,
+    Near,
     Not,
     Nothing,
     Or,
@@ -30,6 +32,7 @@ from fhirserver.search.expression import (
     Range,
     Scalar,
     Some,
+    Suffixed,
     Within,
 )
 
@@ -148,8 +151,18 @@ def _prefixed(node: Prefixed) -> Filter:
     return {node.path: {"$regex": "^" + _literal(node.text)}}
 
 
+def _suffixed(node: Suffixed) -> Filter:
+    # Not `$`, which also stands before a line break at the end.
+    return {node.path: {"$regex": _literal(node.text) + "\\z"}}
+
+
 def _containing(node: Containing) -> Filter:
     return {node.path: {"$regex": _literal(node.text)}}
+
+
+def _near(node: Near) -> Filter:
+    circle = [[node.longitude, node.latitude], node.metres / EARTH]
+    return {node.path: {"$geoWithin": {"$centerSphere": circle}}}
 
 
 def _some(node: Some) -> Filter:
@@ -167,7 +180,9 @@ _COMPILERS: dict[type, Callable[[Any], Filter]] = {
     Exists: _exists,
     Range: _range,
     Prefixed: _prefixed,
+    Suffixed: _suffixed,
     Containing: _containing,
+    Near: _near,
     Some: _some,
 }
 

@@ -23,6 +23,9 @@ from enum import StrEnum
 
 Scalar = str | int | bool | datetime
 
+EARTH = 6_378_100.0
+"""The radius of the earth in metres, as MongoDB has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class All:
@@ -96,11 +99,29 @@ class Prefixed:
 
 
 @dataclass(frozen=True, slots=True)
+class Suffixed:
+    """Some string at the path ends with `text`, byte for byte."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Containing:
     """Some string at the path contains `text`, byte for byte."""
 
     path: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The GeoJSON point at the path lies within `metres` of this one, along the surface of the earth."""
+
+    path: str
+    latitude: float
+    longitude: float
+    metres: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +168,23 @@ class Member:
 Pending = Chain | Has | Member
 """The nodes that are answered before the Expression is compiled or matched."""
 
-Expression = All | Nothing | And | Or | Not | In | Within | Exists | Range | Prefixed | Containing | Some | Pending
+Expression = (
+    All
+    | Nothing
+    | And
+    | Or
+    | Not
+    | In
+    | Within
+    | Exists
+    | Range
+    | Prefixed
+    | Suffixed
+    | Containing
+    | Near
+    | Some
+    | Pending
+)
 
 
 def all_of(*terms: Expression) -> Expression:

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from fhirserver.search.expression import (
+    EARTH,
     All,
     And,
     Containing,
     Exists,
     Expression,
     In,
+    Near,
     Not,
     Nothing,
     Or,
@@ -26,6 +29,7 @@ from fhirserver.search.expression import (
     Range,
     Scalar,
     Some,
+    Suffixed,
     Within,
 )
 
@@ -110,9 +114,30 @@ def _prefixed(node: Prefixed, document: Document) -> bool:
     return any(isinstance(value, str) and value.startswith(text) for value in _values(document, node.path))
 
 
+def _suffixed(node: Suffixed, document: Document) -> bool:
+    text = node.text
+    return any(isinstance(value, str) and value.endswith(text) for value in _values(document, node.path))
+
+
 def _containing(node: Containing, document: Document) -> bool:
     text = node.text
     return any(isinstance(value, str) and text in value for value in _values(document, node.path))
+
+
+def _near(node: Near, document: Document) -> bool:
+    point = _leaf(document, node.path)
+    if not isinstance(point, Mapping):
+        return False
+    longitude, latitude = point["coordinates"]
+    return distance(node.latitude, node.longitude, latitude, longitude) <= node.metres
+
+
+def distance(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Metres between two points along the surface of the earth (haversine)."""
+    north, other_north = radians(latitude), radians(other_latitude)
+    half = sin((other_north - north) / 2) ** 2
+    half += cos(north) * cos(other_north) * sin(radians(other_longitude - longitude) / 2) ** 2
+    return 2 * EARTH * asin(min(1.0, sqrt(half)))
 
 
 def _some(node: Some, document: Document) -> bool:
@@ -138,7 +163,9 @@ _MATCHERS: dict[type, Callable[[Any, Document], bool]] = {
     Exists: _exists,
     Range: _range,
     Prefixed: _prefixed,
+    Suffixed: _suffixed,
     Containing: _containing,
+    Near: _near,
     Some: _some,
 }
 

@@ -14,9 +14,10 @@ from datetime import datetime
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly
-from fhirserver.search.escaping import divide
-from fhirserver.search.expression import Exists, Expression, In, all_of, negate
-from fhirserver.search.parameters.term import Circumstances, Term
+from fhirserver.search.criteria import Reader
+from fhirserver.search.criteria.plain import looked_up
+from fhirserver.search.expression import Expression, In, all_of
+from fhirserver.search.parameters.term import Circumstances
 from fhirserver.search.registry import PAIR, Registry, Searchable, registry, resource_types
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.search.result import READERS, ResultParameters
@@ -72,10 +73,11 @@ class _Reading:
         self.resource_type = resource_type
         self.registry = registry(definitions, resource_type)
         self.result = ResultParameters(definitions, resource_type, bounds)
-        self.circumstances = Circumstances(base_url, definitions.case_sensitive_systems, resource_types(definitions))
-        self.now = now
+        circumstances = Circumstances(base_url, definitions.case_sensitive_systems, resource_types(definitions))
+        self.reader = Reader(definitions, circumstances, now, bounds)
         self.bounds = bounds
         self.asked: Asked = []
+        self.followed: list[Expression] = []
         self.used: list[tuple[str, str]] = []
 
     def ignore(self, name: str) -> None:
@@ -90,52 +92,19 @@ class _Reading:
         if name in READERS:
             self.used.append((name, self.result.take(name, value)))
             return
-        searchable = self.registry.searchable.get(name)
-        modifier = ""
-        if searchable is None:
-            code, _, modifier = name.partition(":")
-            searchable = self.registry.searchable.get(code)
-            if searchable is None or modifier not in searchable.modifiers or modifier == "[type]":
-                self._check_modifier(name, code, modifier, searchable)
-        assert searchable is not None  # noqa: S101
-        alternatives = self._alternatives(name, value)
-        if not alternatives:
+        if self.reader.follows(name):
+            expression = self.reader.read(self.resource_type, name, value)
+            if expression is not None:
+                self.followed.append(expression)
+        else:
+            searchable, modifier = looked_up(self.result.definitions, self.resource_type, name)
+            expression = self.reader.plain(name, self.registry, searchable, modifier, value)
+            if expression is not None:
+                self.asked.append((searchable, expression))
+        if expression is None:
             self.ignore(name)
-            return
-        term = Term(
-            name,
-            searchable.path,
-            searchable.targets,
-            modifier,
-            alternatives,
-            self.circumstances,
-            self.now,
-            searchable.scalars,
-        )
-        expression = _missing(term) if modifier == "missing" else searchable.condition(term)
-        if not modifier and searchable.code in self.registry.implied:
-            wider = self.registry.searchable[self.registry.implied[searchable.code]]
-            expression = all_of(wider.condition(replace(term, path=wider.path)), expression)
-        self.asked.append((searchable, expression))
-        self.used.append((name, value))
-
-    def _check_modifier(self, name: str, code: str, modifier: str, searchable: Searchable | None) -> None:
-        """Let the name of a type that the reference may point to pass as its modifier; raise for everything else."""
-        if searchable is None or "." in modifier:
-            raise Unsupported(_unknown(self.result.definitions, self.resource_type, name))
-        if modifier in self.circumstances.resource_types and "[type]" in searchable.modifiers:
-            if searchable.targets and modifier not in searchable.targets:
-                raise BadRequest(f"The parameter '{code}' does not point to {modifier}.")
-            return
-        raise Unsupported(f"The parameter '{code}' has no modifier ':{modifier[:100]}' on this server.")
-
-    def _alternatives(self, name: str, value: str) -> tuple[str, ...]:
-        if "," not in value:
-            return (value,)
-        alternatives = tuple(part for part in divide(value, ",") if part)
-        if len(alternatives) > self.bounds.alternatives:
-            raise TooCostly(f"The parameter '{name}' has more than {self.bounds.alternatives} alternatives.")
-        return alternatives
+        else:
+            self.used.append((name, value))
 
     def request(self) -> SearchRequest:
         """The request, complete."""
@@ -146,6 +115,7 @@ class _Reading:
                 *_pairs(self.registry, self.asked),
                 *_of_patients(self.registry, self.asked),
                 *(expression for _, expression in self.asked),
+                *self.followed,
             ),
             result.sort,
             result.count,
@@ -157,27 +127,6 @@ class _Reading:
             _patients(self.resource_type, self.registry, self.asked),
             result.subset(),
         )
-
-
-def _missing(term: Term) -> Expression:
-    if term.alternatives not in (("true",), ("false",)):
-        raise term.refuse("':missing' is either true or false.")
-    present = Exists(term.path)
-    return negate(present) if term.alternatives == ("true",) else present
-
-
-def _unknown(definitions: Definitions, resource_type: str, name: str) -> str:
-    shown = name[:100]
-    if name.startswith("_has:"):
-        return "Reverse chains ('_has') are not supported yet."
-    if name.startswith(("_include:", "_revinclude:")):
-        return f"'{shown}' is not supported yet: included resources are one step away."
-    if "." in name:
-        return f"Chained parameters ('{shown}') are not supported yet."
-    parameter = definitions.search_parameters(resource_type).get(name.partition(":")[0])
-    if parameter is not None:
-        return f"The parameter '{shown}' of the type {parameter.type} is not supported yet."
-    return f"{resource_type} has no search parameter '{shown}'."
 
 
 def _patient_ids(expression: Expression) -> frozenset[str] | None:
@@ -225,7 +174,7 @@ def _pairs(known: Registry, asked: Asked) -> list[Expression]:
     patients = next(
         (ids for each, found in asked if each.code in known.paired and (ids := _patient_ids(found)) is not None), None
     )
-    codes = next((found.values for each, found in asked if each.code == "code" and isinstance(found, In)), None)
+    codes = next((found.values for each, found in asked if isinstance(found, In) and found.path == "index.code"), None)
     if not patients or not codes or len(patients) * len(codes) > _PAIRS:
         return []
     return [In(f"index.{PAIR}", frozenset(f"Patient/{patient}|{code}" for patient in patients for code in codes))]

@@ -30,6 +30,11 @@ def pending(expression: Expression) -> bool:
     return next(asked(expression), None) is not None
 
 
+def steps(expression: Expression) -> list[Chain | Has]:
+    """The steps to other resources, in whatever depth."""
+    return [node for node in asked(expression) if isinstance(node, Chain | Has)]
+
+
 def asked(expression: Expression) -> Iterator[Pending]:
     """The pending nodes, those inside of others first."""
     match expression:

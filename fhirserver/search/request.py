@@ -23,6 +23,12 @@ class Bounds:
     alternatives: int = 100
     value_length: int = 8_000
     sort_keys: int = 4
+    chain: int = 3
+    """References that one name follows, one after the other."""
+    has: int = 3
+    """Reverse chains inside one another."""
+    followed: int = 50
+    """Kinds of other resources that one search asks about."""
     default_count: int = 20
     max_count: int = 1_000
 

@@ -29,6 +29,7 @@ from fhirserver.search.expression import (
     Prefixed,
     Range,
     Some,
+    Suffixed,
     Within,
 )
 from fhirserver.search.match import match
@@ -139,6 +140,7 @@ leaves = st.one_of(
     ranges(any_paths, st.one_of(words, numbers, moments)),
     st.builds(Prefixed, text_paths, words),
     st.builds(Containing, text_paths, words),
+    st.builds(Suffixed, text_paths, words),
     st.builds(Some, st.just("index.date"), trees(inner_leaves, 4)),
     st.just(All()),
     st.just(Nothing()),

@@ -58,12 +58,44 @@ def plan(request: SearchRequest, wanted: Expression) -> Plan:
     asked = paging.order_of(request.sort) if request.sort else None
     resource_type, expression = request.resource_type, request.expression
     index = indexes.choose(resource_type, expression, asked)
-    if index is None and (references := _references(expression)):
+    if (index is None or not index.narrows) and (references := _references(expression)):
         wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
     # Without `_sort` any order will do: the one that the index has costs nothing.
     order = asked or (index.order if index is not None else indexes.BY_ID)
     is_served = index is not None or isinstance(expression, All) or indexes.serves(resource_type, expression)
     return Plan(resource_type, compile_filter(wanted), order, index, is_served)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How resources are found whose order does not matter: the condition with what leads to an index, and that index.
+
+    `is_narrow` says that they are few, as far as the index tells.
+    """
+
+    wanted: Expression
+    index: Index | None
+    hint: str | None
+    is_served: bool
+    is_narrow: bool
+
+    def time_limit(self, query_ms: int) -> int:
+        """Milliseconds that the query may take."""
+        return query_ms if self.is_served else max(query_ms // UNSERVED, 1)
+
+
+def led(resource_type: str, expression: Expression, wanted: Expression) -> Way:
+    """The way to what meets the expression; `wanted` is the same with the permit."""
+    terms = expression.terms if isinstance(expression, And) else (expression,)
+    if any(isinstance(term, In) and term.path == "_id" for term in terms):
+        return Way(wanted, None, "_id_", is_served=True, is_narrow=True)
+    index = indexes.choose(resource_type, expression, None)
+    if (index is None or not index.narrows) and (references := _references(expression)):
+        wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
+    if index is not None:
+        return Way(wanted, index, index.name, is_served=True, is_narrow=index.narrows)
+    is_served = isinstance(expression, All) or indexes.serves(resource_type, expression)
+    return Way(wanted, None, None, is_served, is_narrow=False)
 
 
 def _references(expression: Expression) -> frozenset[str]:

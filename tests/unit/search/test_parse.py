@@ -142,8 +142,9 @@ REASONS = [
     ("Observation?nonsense=1", "Observation has no search parameter 'nonsense'."),
     ("Observation?value-quantity=1", "The parameter 'value-quantity' of the type quantity is not supported yet."),
     ("Bundle?composition=Composition/a", "The parameter 'composition' of the type reference is not supported yet."),
-    ("Observation?subject.name=x", "Chained parameters ('subject.name') are not supported yet."),
-    ("Observation?_has:A:b:c=x", "Reverse chains ('_has') are not supported yet."),
+    ("Observation?subject.nonsense=x", "Nothing that 'subject' of Observation points to can be searched so."),
+    ("Observation?patient.nonsense=x", "Patient has no search parameter 'nonsense'."),
+    ("Observation?_has:A:b:c=x", "'_has' names a resource type that does not exist."),
     ("Observation?_include:iterate=A:b", "'_include:iterate' names a resource type that does not exist."),
     (
         "Observation?_include:recurse=Observation:subject",
