@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from fhirserver.cli import database
 from fhirserver.cli.failure import Failure, explained
 from fhirserver.definitions import load
-from fhirserver.store.embedded import OPEN_FILES, raise_file_limit
+from fhirserver.store.embedded import OPEN_FILES, NoMongod, find, raise_file_limit
 from fhirserver.store.examine import Examined, examine
-from fhirserver.store.mongod import NoMongod, find
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from fhirserver.store import indexes
 from fhirserver.store.client import Mongo, Query, translated
+from fhirserver.store.embedded.mongod import OLDEST
 from fhirserver.store.layout import LAYOUT, LAYOUT_ROWS
-from fhirserver.store.mongod import OLDEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhirserver.store.embedded import free_port
-from fhirserver.store.mongod import find
+from fhirserver.store.embedded import find, free_port
 from tests.e2e.server import Server, end, serving
 
 OBSERVATION: dict[str, Any] = {

@@ -17,7 +17,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
-from fhirserver.store import replica_set
+from fhirserver.store.embedded import replica_set
 from fhirserver.store.embedded import Embedded, EmbeddedError, FolderInUse, connect, raise_file_limit
 
 A_SERVER = """
@@ -41,7 +41,7 @@ asyncio.run(serve(sys.argv[1]))
 
 A_SERVER_KILLED_BEFORE_THE_REPLICA_SET = """
 import asyncio, os, pathlib, sys
-from fhirserver.store import replica_set
+from fhirserver.store.embedded import replica_set
 from fhirserver.store.embedded import Embedded
 
 async def killed(port, password):

