@@ -35,13 +35,16 @@ from fhirserver.store.feed import COMMIT_BOUND
 from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.resources.chains import answered
 from fhirserver.store.versions import Versions
 
 LOCKS: Final = "locks"
-SIDE_BY_SIDE: Final = 32
-"""Transactions in flight; more only get in each other's way."""
+SIDE_BY_SIDE: Final = 8
+"""Transactions in flight; more only get in each other's way, and all of them have only the time of one."""
 WAITING: Final = 1_000
 """Transactions that may wait; the next one is told to come again."""
+PATIENCE: Final = 20.0
+"""Seconds for which one waits for its turn. Its own time begins with its turn: what waits holds nothing."""
 
 _ABORTS: Final = 2
 _PAUSE: Final = 0.005
@@ -99,6 +102,10 @@ class Tx:
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of the search behind this position."""
         return await find(self._mongo, self._layout, request, permit, position)
+
+    async def answered(self, resource_type: str, expression: Expression, permit: Permit) -> Expression:
+        """The expression without chains: true of the same resources of this type, also of those not written yet."""
+        return await answered(self._mongo, self._layout, resource_type, expression, permit, of_any=True)
 
     async def facts(
         self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
@@ -159,17 +166,17 @@ class Transactor:
         """What the body gives, once its writes are on disk. `keys` are the locks that it holds from its beginning."""
         if self._waiting >= WAITING:
             raise Unavailable("Too many writes are waiting. Try again later.")
-        deadline = asyncio.get_running_loop().time() + COMMIT_BOUND.total_seconds()
         self._waiting += 1
         try:
             async with AsyncExitStack() as stack:
                 try:
-                    async with asyncio.timeout_at(deadline):
+                    async with asyncio.timeout(PATIENCE):
                         for key in sorted(set(keys)):
                             await stack.enter_async_context(self._turn(key))
                         await stack.enter_async_context(self._room)
                 except TimeoutError:
                     raise Unavailable from None
+                deadline = asyncio.get_running_loop().time() + COMMIT_BOUND.total_seconds()
                 async with self._mongo.client.start_session(causal_consistency=False) as session:
                     return await self._until(session, body, keys, deadline)
         finally:
