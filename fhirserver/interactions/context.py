@@ -19,6 +19,7 @@ from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import By, Derive, Mark, Page, Position, Span, Store, Walked
+from fhirserver.terminology import Parsed
 from fhirserver.validation import Validator
 
 
@@ -57,6 +58,8 @@ class Services:
     base_url: str
     bounds: Bounds
     patient_keys: PatientKeys = field(default_factory=PatientKeys)
+    code_systems: Parsed = field(default_factory=Parsed)
+    """Code systems that were read before, each under the very version that it was read from."""
     guards_references: bool = False
     """Whether the targets of references have to exist, and what is referred to cannot be deleted."""
 

@@ -12,6 +12,7 @@ from typing import Final
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.pending import steps
 from fhirserver.search.permit import Permit
@@ -56,6 +57,7 @@ async def search_type(context: Context, request: SearchRequest, *, query: str, c
     query only, and for that size."""
     services = context.services
     asked = context.now()
+    request = await answered(context, request)
     permit = await permit_of(context, request)
     audience = context.audience(query)
     position = None

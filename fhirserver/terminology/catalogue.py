@@ -95,8 +95,10 @@ class Catalogue:
         self._alone = alone
         self._stored: dict[Asked, Held | None] = {}
         self._given: dict[Asked, CodeSystem] = {}
-        self.versions: dict[str, str | None] = {}
+        self.versions: dict[str, str] = {}
         """Versions of code systems that the request states, for where the value set states none."""
+        self.forced: dict[str, str] = {}
+        """Versions that count whatever the value set states."""
         self.made: dict[Asked, Any] = {}
         """What was made of the resources, to be made once."""
         self._looked_at = 0
@@ -128,7 +130,7 @@ class Catalogue:
 
     def code_system(self, url: str, version: str | None = None) -> CodeSystem | None:
         """The code system, read; None if it is not here. Raises Wanted."""
-        asked = Asked("CodeSystem", url, version or self.versions.get(url))
+        asked = Asked("CodeSystem", url, self.forced.get(url) or version or self.versions.get(url))
         if asked in self._given:
             return self._given[asked]
         own = self._of_own(asked)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.terminology import answered_expression
 from fhirserver.model.outcome import BadRequest, PreconditionFailed
 from fhirserver.search.expression import All, Expression
 from fhirserver.search.parse import ELSEWHERE, parse_search
@@ -69,6 +70,14 @@ def criteria_of(context: Context, resource_type: str, pairs: Sequence[Pair]) -> 
     if isinstance(request.expression, All):
         raise PreconditionFailed(NO_CRITERIA)
     return Criteria(resource_type, request.expression, tuple(named))
+
+
+async def answered_criteria(context: Context, criteria: Criteria) -> Criteria:
+    """The criteria with what they ask of code systems and value sets answered. Raises as `criteria_of` does."""
+    expression = await answered_expression(context, criteria.expression)
+    if isinstance(expression, All):
+        raise PreconditionFailed(NO_CRITERIA)
+    return criteria if expression is criteria.expression else replace(criteria, expression=expression)
 
 
 def conditional_reference(text: str, base_url: str) -> tuple[str, list[Pair]] | None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fhirserver.access.principal import may_create_at
+from fhirserver.interactions.bundles.criteria import answered_criteria
 from fhirserver.interactions.bundles.entry import Done, Entry, Failed, at
 from fhirserver.interactions.bundles.links import Links, link_key
 from fhirserver.interactions.bundles.plan import Plan, Planned, plan
@@ -38,7 +39,7 @@ class _Writes:
 
 async def perform(context: Context, entries: Sequence[Entry], *, links: bool) -> list[Done]:
     """What came of each entry, in their order. Raises Failed, and nothing is changed. `links`: entries refer to each other."""
-    planned = plan(context, entries, links=links)
+    planned = await _answered(context, plan(context, entries, links=links))
     # What does not depend on the transaction is done before it, once.
     ready = await _admitted(context, planned, settled(planned), None) if planned.is_settled else None
 
@@ -47,6 +48,19 @@ async def perform(context: Context, entries: Sequence[Entry], *, links: bool) ->
         return await _carry_out(context, tx, planned, writes)
 
     return await context.services.store.transact(body, types=planned.types, keys=planned.keys)
+
+
+async def _answered(context: Context, planned: Plan) -> Plan:
+    """The plan with what its criteria ask of code systems and value sets answered, before the transaction."""
+    writes = list(planned.writes)
+    for number, each in enumerate(writes):
+        if each.criteria is not None:
+            with at(each.index):
+                writes[number] = replace(each, criteria=await answered_criteria(context, each.criteria))
+    for mentioned in planned.references.values():
+        with at(mentioned.index):
+            mentioned.criteria = await answered_criteria(context, mentioned.criteria)
+    return replace(planned, writes=tuple(writes))
 
 
 async def _carry_out(context: Context, tx: Tx, planned: Plan, writes: _Writes) -> list[Done]:

@@ -6,7 +6,8 @@ Public: `OPERATIONS`, what an operation is (`Operation`, `Operations`, `Level`, 
 from fhirserver.interactions.operations.meta import META
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Operations, Searchset
 from fhirserver.interactions.operations.parameters import typed
+from fhirserver.interactions.operations.terminology import TERMINOLOGY
 
-OPERATIONS = Operations((META,))
+OPERATIONS = Operations((META, *TERMINOLOGY))
 
 __all__ = ["OPERATIONS", "Invocation", "Level", "Operation", "Operations", "Searchset", "typed"]
