@@ -13,14 +13,46 @@ from functools import partial
 from typing import Any
 
 from fhirserver.definitions import Definitions, ValueSet
-from fhirserver.fhirpath import Plan
+from fhirserver.fhirpath import Plan, compile_path
 from fhirserver.search.endings import branches, elements_at
-from fhirserver.search.parameters import TYPES
-from fhirserver.search.parameters.term import Circumstances, Indexed, Node
-from fhirserver.search.registry import PAIR, registry, resource_types
+from fhirserver.search.parameters import TYPES, token, words
+from fhirserver.search.parameters import composite as composites
+from fhirserver.search.parameters.composite import PLACES
+from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Part
+from fhirserver.search.registry import PAIR, Searchable, registry, resource_types
 
 Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
+Memory = dict[tuple[int, int], Indexed | None]
+"""What was encoded of a resource, by the encoder and the one value: several parameters often select the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """How a parameter is stored: `number` is the same for those that store the same of the same value."""
+
+    number: int
+    encoder: Encoder
+    has_texts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """A component of a composite: the name of its expression in the plan, or its own path; and how its values are stored."""
+
+    place: str
+    name: str
+    path: Callable[..., list[Node]] | None
+    stored: _Stored
+
+
+@dataclass(frozen=True, slots=True)
+class _Composite:
+    """A composite parameter: its components at the resource itself, and at elements within."""
+
+    code: str
+    at_root: tuple[_Component, ...]
+    within: tuple[tuple[str, tuple[_Component, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +60,11 @@ class _Extraction:
     """How one resource type is read."""
 
     plan: Plan
-    encoders: Mapping[str, Encoder]
+    stored: Mapping[str, _Stored]
+    composites: tuple[_Composite, ...]
+    united: tuple[tuple[str, tuple[str, ...]], ...]
     paired: frozenset[str]
+    has_narrative: bool
 
 
 class Extractor:
@@ -39,6 +74,8 @@ class Extractor:
         self._definitions = definitions
         self._circumstances = Circumstances(base_url, definitions.case_sensitive_systems, resource_types(definitions))
         self._extractions: dict[str, _Extraction] = {}
+        self._numbers: dict[Any, int] = {}
+        self._written = _written(definitions)
 
     def extract(self, resource_type: str, resource: Mapping[str, Any]) -> tuple[Fields, Fields]:
         """The `index` and the `sort` of a valid resource."""
@@ -47,32 +84,133 @@ class Extractor:
             extraction = self._extractions[resource_type] = self._extraction(resource_type)
         index: Fields = {}
         sort: Fields = {}
+        memory: Memory = {}
         circumstances = self._circumstances
-        encoders = extraction.encoders
-        for code, nodes in extraction.plan(resource).items():
-            stored = encoders[code](nodes, circumstances)
+        stored_as = extraction.stored
+        nodes_of = extraction.plan(resource)
+        for code, nodes in nodes_of.items():
+            parameter = stored_as.get(code)
+            if parameter is None:
+                continue
+            stored = self._encoded(parameter, nodes, memory)
             if stored is not None:
                 index[code], low, high = stored
                 if low is not None:
                     sort[code] = {"lo": low, "hi": high}
+            if parameter.has_texts and nodes[0][0] in token.TOLD:
+                for suffix, strings in token.beside(nodes, circumstances).items():
+                    index[code + suffix] = strings
+        for composite in extraction.composites:
+            self._together(composite, resource, nodes_of, index, memory)
+        for code, united in extraction.united:
+            scalars = [sort[each] for each in united if each in sort]
+            if scalars:
+                sort[code] = {"lo": min(each["lo"] for each in scalars), "hi": max(each["hi"] for each in scalars)}
         if extraction.paired and "code" in index:
             _pair(index, extraction.paired)
+        self._words(resource, extraction.has_narrative, index)
         return index, sort
+
+    def _encoded(self, stored: _Stored, nodes: list[Node], memory: Memory) -> Indexed | None:
+        if len(nodes) != 1:
+            return stored.encoder(nodes, self._circumstances)
+        key = (stored.number, id(nodes[0][1]))
+        if key not in memory:
+            memory[key] = stored.encoder(nodes, self._circumstances)
+        return memory[key]
+
+    def _together(
+        self,
+        composite: _Composite,
+        resource: Mapping[str, Any],
+        nodes_of: Mapping[str, list[Node]],
+        index: Fields,
+        memory: Memory,
+    ) -> None:
+        found: list[Node] = []
+        if composite.at_root:
+            entry = {}
+            for component in composite.at_root:
+                nodes = nodes_of.get(component.name)
+                stored = self._encoded(component.stored, nodes, memory) if nodes else None
+                if stored is None:
+                    break
+                entry[component.place] = stored[0]
+            else:
+                found.append(("", entry))
+        for name, components in composite.within:
+            for _, element in nodes_of.get(name, ()):
+                entry = {}
+                for component in components:
+                    nodes = component.path(element, resource) if component.path is not None else []
+                    stored = self._encoded(component.stored, nodes, memory) if nodes else None
+                    if stored is None:
+                        break
+                    entry[component.place] = stored[0]
+                else:
+                    found.append(("", entry))
+        if found:
+            stored = composites.indexed(found, self._circumstances)
+            if stored is not None:
+                index[composite.code] = stored[0]
+
+    def _words(self, resource: Mapping[str, Any], has_narrative: bool, index: Fields) -> None:
+        if has_narrative and "text" in resource and (narrative := words.narrative(resource)) is not None:
+            index["_text"] = narrative
+        if (content := words.content(resource, self._written)) is not None:
+            index["_content"] = content
 
     def _extraction(self, resource_type: str) -> _Extraction:
         known = registry(self._definitions, resource_type)
-        stored = {code: each for code, each in known.searchable.items() if each.is_indexed}
-        expressions = {code: each.definition.expression for code, each in stored.items()}
-        encoders = {code: self._encoder(each.type, each.definition.expression) for code, each in stored.items()}
-        return _Extraction(Plan(self._definitions, resource_type, expressions), encoders, known.paired)
+        indexed = {code: each for code, each in known.searchable.items() if each.is_indexed}
+        expressions = {code: each.definition.expression for code, each in indexed.items() if not each.parts}
+        stored = {code: self._stored(indexed[code], expression) for code, expression in expressions.items()}
+        composites = tuple(self._composite(resource_type, each, expressions) for each in indexed.values() if each.parts)
+        united = tuple(
+            (code, tuple(part.code for part in each.united)) for code, each in known.searchable.items() if each.united
+        )
+        plan = Plan(self._definitions, resource_type, expressions)
+        return _Extraction(plan, stored, composites, united, known.paired, "_text" in known.searchable)
 
-    def _encoder(self, type: str, expression: str) -> Encoder:
-        encoder = TYPES[type].indexed
+    def _composite(self, resource_type: str, parameter: Searchable, expressions: dict[str, str]) -> _Composite:
+        """The composite; what it needs of the plan is added to the plan's expressions."""
+        at_root: tuple[_Component, ...] = ()
+        within = []
+        # The last component is the value, which is the rarest: where it is missing the others need not be looked at.
+        parts = tuple(zip(PLACES, parameter.parts, strict=False))[::-1]
+        for branch in branches(parameter.definition.expression):
+            if branch == resource_type:
+                at_root = tuple(self._component(place, part, branch, None) for place, part in parts)
+                expressions.update({each.name: each.name for each in at_root})
+                continue
+            kinds = {element.path for element in elements_at(self._definitions, branch)}
+            (focus,) = kinds
+            expressions[branch] = branch
+            within.append((branch, tuple(self._component(place, part, branch, focus) for place, part in parts)))
+        return _Composite(parameter.code, at_root, tuple(within))
+
+    def _component(self, place: str, part: Part, branch: str, focus: str | None) -> _Component:
+        path = None if focus is None else compile_path(self._definitions, part.expression, focus)
+        return _Component(
+            place,
+            part.expression,
+            path,
+            self._encoding(part.type, TYPES[part.type].indexed, f"{branch}.{part.expression}"),
+        )
+
+    def _stored(self, parameter: Searchable, expression: str) -> _Stored:
+        assert parameter.stored is not None  # noqa: S101
+        return self._encoding(parameter.type, parameter.stored.indexed, expression)
+
+    def _encoding(self, type: str, encoder: Encoder, expression: str) -> _Stored:
+        same: tuple[Any, ...] = (encoder,)
         if type == "token" and (value_sets := _value_sets(self._definitions, expression)):
             encoder = partial(_with_systems, encoder, value_sets, self._codes(value_sets))
+            same = (*same, *(value_set.url for value_set in value_sets))
         if "extension(" in expression:
             encoder = partial(_with_extensions, encoder, self._primitives)
-        return encoder
+            same = (*same, "extension")
+        return _Stored(self._numbers.setdefault(same, len(self._numbers)), encoder, type == "token")
 
     def _codes(self, value_sets: tuple[ValueSet, ...]) -> dict[str, Indexed]:
         """What is stored for each code of these value sets alone: nearly every `code` element holds one of them."""
@@ -84,6 +222,17 @@ class Extractor:
     def _primitives(self) -> frozenset[str]:
         structures = self._definitions.structures
         return frozenset(name for name in structures if name[0].islower())
+
+
+def _written(definitions: Definitions) -> frozenset[str]:
+    """The JSON names of elements that people write and read: text by their type, wherever the name stands."""
+    names: dict[str, set[str]] = {}
+    for structure in definitions.structures.values():
+        for element in structure.elements:
+            for type in element.types:
+                name = element.stem + type.code[:1].upper() + type.code[1:] if element.is_choice else element.name
+                names.setdefault(name, set()).add(type.code)
+    return words.written_names(name for name, types in names.items() if "string" in types or "markdown" in types)
 
 
 def _pair(index: Fields, paired: frozenset[str]) -> None:

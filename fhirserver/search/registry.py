@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from fhirserver.definitions import Definitions, SearchParameter
 from fhirserver.search.endings import branches, elements_at, is_single
-from fhirserver.search.expression import Expression, In, negate
-from fhirserver.search.parameters import TYPES, date
-from fhirserver.search.parameters.term import Term
+from fhirserver.search.expression import Expression, In, all_of, any_of, negate
+from fhirserver.search.parameters import PHONETIC, TYPES, ParameterType, date, words
+from fhirserver.search.parameters.term import Part, Term
 
 PAIR = "_pair"
 """The key, under `index`, of the strings `Patient/id|token` that answer `patient=...&code=...` from one index."""
@@ -31,6 +31,8 @@ _SAYS = frozenset(
 _WIDER = {"phone": "telecom", "email": "telecom", "given": "name"}
 _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
+_CORRECTED: Mapping[tuple[str, str], tuple[str, ...]] = {("DocumentReference", "relationship"): ("target", "code")}
+"""Components whose expressions R4 publishes in the wrong order: the reference's is that of the token, and the other way round."""
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
 
 
@@ -38,8 +40,11 @@ _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
 class Searchable:
     """A search parameter of one resource type, ready to be asked.
 
-    `targets` are the types that its expression lets through, which can be fewer than its definition names. `is_indexed` is false
-    of what the document holds outside `index`: `_id` and `_lastUpdated`. `is_single` says that a resource has at most one value.
+    `targets` are the types that its expression lets through, which can be fewer than its definition names. `low` and `high` are ""
+    where there is no order. `is_indexed` is false of what is not under `index` by its code: `_id`, `_lastUpdated`, words, and what
+    only unites others. `is_single` says that a resource has at most one value. `parts` are the components of a composite; `stored`
+    is how its values are kept, if they are under `index` by its code. `united` are the parameters that together select what this
+    one does: nothing is stored for it but what is stored for them.
     """
 
     code: str
@@ -53,6 +58,14 @@ class Searchable:
     is_indexed: bool
     definition: SearchParameter
     is_single: bool = False
+    parts: tuple[Part, ...] = ()
+    stored: ParameterType | None = None
+    united: tuple[Searchable, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where its values are stored: at one place, or at those of the parameters that it unites."""
+        return tuple(each.path for each in self.united) or (self.path,)
 
     @property
     def scalars(self) -> tuple[str, str] | None:
@@ -82,23 +95,31 @@ def supported(definitions: Definitions, resource_type: str) -> Mapping[str, Sear
     return {code: each.definition for code, each in registry(definitions, resource_type).searchable.items()}
 
 
-@cache
 def resource_types(definitions: Definitions) -> frozenset[str]:
     """The types that a reference in a query may name."""
+    return _resource_types(definitions.core)
+
+
+@cache
+def _resource_types(definitions: Definitions) -> frozenset[str]:
     return frozenset(definitions.resource_types)
 
 
-@cache
 def registry(definitions: Definitions, resource_type: str) -> Registry:
-    """The registry of a type; the definitions are the server's one and only, so it is made once."""
+    """The registry of a type; made once for these definitions, or for R4's where they say nothing more of the type."""
+    return _registry(definitions.about(resource_type), resource_type)
+
+
+@lru_cache(maxsize=1_024)
+def _registry(definitions: Definitions, resource_type: str) -> Registry:
     parameters = definitions.search_parameters(resource_type)
     searchable = {
-        code: _searchable(definitions, parameter)
+        code: _searchable(definitions, parameter, type, _parts(definitions, resource_type, parameter))
         for code, parameter in parameters.items()
-        # A phonetic or geographic comparison is not what the type alone says, and without an expression there are no values.
-        if parameter.type in TYPES
-        and parameter.expression not in ("", _FIRST_RESOURCE)
-        and parameter.usage in (None, "normal")
+        if (type := _type(parameter)) is not None
+    }
+    searchable |= {
+        code: _uniting(each, united) for code, each in searchable.items() if (united := _united(each, searchable))
     }
     in_compartment = definitions.compartments["Patient"].resources.get(resource_type, ())
     owners = frozenset(
@@ -126,25 +147,95 @@ def _implies(searchable: Mapping[str, Searchable], code: str, wider: str) -> boo
     return narrow.startswith((f"{wide}.where(", f"{wide}.given"))
 
 
-def _searchable(definitions: Definitions, parameter: SearchParameter) -> Searchable:
+def _type(parameter: SearchParameter) -> ParameterType | None:
+    """How the parameter is stored and asked; None if it is not: without an expression there are no values."""
+    if parameter.code not in _OUTSIDE and parameter.expression in ("", _FIRST_RESOURCE):
+        return None
+    return PHONETIC if parameter.usage == "phonetic" else TYPES[parameter.type]
+
+
+def _parts(definitions: Definitions, resource_type: str, parameter: SearchParameter) -> tuple[Part, ...]:
+    """The components of a composite."""
+    corrected = _CORRECTED.get((resource_type, parameter.code))
+    parts = []
+    for place, component in enumerate(parameter.components):
+        defined = definitions.search_parameters(resource_type).get(component.code)
+        targets = _targets(definitions, defined) if defined is not None else ()
+        expression = corrected[place] if corrected else component.expression
+        parts.append(Part(component.type, TYPES[component.type].condition, targets, expression))
+    return tuple(parts)
+
+
+@cache
+def _hierarchies(definitions: Definitions) -> Mapping[str, str]:
+    """For each type whose resources can be part of each other, the path of the reference to the whole."""
+    found = {}
+    for resource_type in definitions.resource_types:
+        for code in ("partof", "part-of"):
+            parameter = definitions.search_parameters(resource_type).get(code)
+            if parameter is not None and resource_type in _targets(definitions, parameter):
+                found[resource_type] = f"index.{code}"
+    return found
+
+
+def _searchable(
+    definitions: Definitions, parameter: SearchParameter, type: ParameterType, parts: tuple[Part, ...]
+) -> Searchable:
     code = parameter.code
-    type = TYPES[parameter.type]
     if code in _OUTSIDE:
         path, modifiers, condition = _OUTSIDE[code]
-        return Searchable(code, parameter.type, path, path, path, (), modifiers, condition, False, parameter)
+        scalar = path if condition is not words.condition else ""
+        return Searchable(code, parameter.type, path, scalar, scalar, (), modifiers, condition, False, parameter)
+    targets = _targets(definitions, parameter)
+    hierarchies = _hierarchies(definitions.core)
+    parents = tuple((each, hierarchies[each]) for each in targets or definitions.resource_types if each in hierarchies)
+    has_order = parameter.type not in ("composite", "special")
     return Searchable(
         code,
         parameter.type,
         f"index.{code}",
-        f"sort.{code}.lo",
-        f"sort.{code}.hi",
-        _targets(definitions, parameter),
+        f"sort.{code}.lo" if has_order else "",
+        f"sort.{code}.hi" if has_order else "",
+        targets,
         type.modifiers,
-        type.condition,
+        _asking(type, parts, parents) if parts or parents else type.condition,
         True,
         parameter,
         is_single(definitions, parameter.expression),
+        parts,
+        type,
     )
+
+
+def _asking(
+    type: ParameterType, parts: tuple[Part, ...], parents: tuple[tuple[str, str], ...]
+) -> Callable[[Term], Expression]:
+    return lambda term: type.condition(replace(term, parts=parts, parents=parents))
+
+
+def _united(parameter: Searchable, searchable: Mapping[str, Searchable]) -> tuple[Searchable, ...]:
+    """The parameters whose expressions are, taken together, that of this one; none if there are no such."""
+    if parameter.stored is None or parameter.type not in ("token", "quantity", "composite"):
+        return ()
+    whole = set(branches(parameter.definition.expression))
+    found = [
+        each
+        for each in searchable.values()
+        if each.stored is parameter.stored
+        and [(part.type, part.expression) for part in each.parts]
+        == [(part.type, part.expression) for part in parameter.parts]
+        and set(branches(each.definition.expression)) < whole
+    ]
+    covered = {branch for each in found for branch in branches(each.definition.expression)}
+    return tuple(found) if found and covered == whole else ()
+
+
+def _uniting(parameter: Searchable, united: tuple[Searchable, ...]) -> Searchable:
+    def condition(term: Term) -> Expression:
+        terms = (each.condition(replace(term, path=each.path, scalars=each.scalars)) for each in united)
+        return all_of(*terms) if term.modifier in ("not", "not-in") else any_of(*terms)
+
+    return replace(parameter, condition=condition, is_indexed=False, united=united)
 
 
 def _targets(definitions: Definitions, parameter: SearchParameter) -> tuple[str, ...]:
@@ -173,4 +264,6 @@ def _id(term: Term) -> Expression:
 _OUTSIDE: Mapping[str, tuple[str, frozenset[str], Callable[[Term], Expression]]] = {
     "_id": ("_id", frozenset({"missing", "not"}), _id),
     "_lastUpdated": ("updated", date.MODIFIERS, date.condition_on_instant),
+    "_text": (words.TEXT, words.MODIFIERS, words.condition),
+    "_content": (words.CONTENT, words.MODIFIERS, words.condition),
 }

@@ -72,7 +72,7 @@ def _sort(result: ResultParameters, value: str) -> str:
         descending = part.startswith("-")
         code = part[1:] if descending else part
         found = searchable.get(code)
-        if found is None:
+        if found is None or not found.low:
             raise Unsupported(f"{result.resource_type} cannot be sorted by '{code[:100]}'.")
         keys.setdefault(code, SortKey(code, found.low, found.high, descending))
     if len(keys) > result.bounds.sort_keys:

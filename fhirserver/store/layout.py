@@ -16,7 +16,7 @@ from fhirserver.model.outcome import Unavailable
 from fhirserver.store import indexes
 from fhirserver.store.client import Document, Mongo, Query, translated
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """The shape of the stored documents and what is derived in them. It grows when a `reindex` is needed."""
 
 FEED: Final = "feed"

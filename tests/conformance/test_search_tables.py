@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,7 +30,8 @@ from fhirserver.search.request import Bounds, SearchRequest
 BASE_URL = "https://fhir.example.org/r4"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = {
-    path.stem: json.loads(path.read_text("utf-8")) for path in sorted(Path(__file__).parent.glob("search/*.json"))
+    path.stem: json.loads(path.read_text("utf-8"), parse_float=Decimal)
+    for path in sorted(Path(__file__).parent.glob("search/*.json"))
 }
 ROWS = [
     pytest.param(name, row, id=f"{name}: {row['search']}") for name, table in TABLES.items() for row in table["rows"]

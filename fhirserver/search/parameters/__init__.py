@@ -1,7 +1,7 @@
 """One file for each type of search parameter: what is stored of a value, and what a query asks of that.
 
 Each module has `MODIFIERS`, `indexed(nodes, circumstances)` and `condition(term)`. `TYPES` is the one list of what is searched
-by now; parameters of other types are not promised, and asking for one is told so.
+by. `PHONETIC` is a string parameter whose use is phonetic. `words`, of `_text` and `_content`, has another shape.
 
 https://hl7.org/fhir/R4/search.html#ptypes
 """
@@ -12,7 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fhirserver.search.expression import Expression
-from fhirserver.search.parameters import date, reference, string, token, uri
+from fhirserver.search.parameters import (
+    composite,
+    date,
+    near,
+    number,
+    phonetic,
+    quantity,
+    reference,
+    string,
+    token,
+    uri,
+)
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 
@@ -28,13 +39,19 @@ class ParameterType:
 TYPES: Mapping[str, ParameterType] = {
     name: ParameterType(module.MODIFIERS, module.condition, module.indexed)
     for name, module in (
+        ("number", number),
         ("token", token),
         ("string", string),
         ("reference", reference),
         ("date", date),
         ("uri", uri),
+        ("quantity", quantity),
+        ("composite", composite),
+        ("special", near),
     )
 }
+
+PHONETIC = ParameterType(phonetic.MODIFIERS, phonetic.condition, phonetic.indexed)
 
 MODIFIERS: Mapping[str, frozenset[str]] = {name: type.modifiers for name, type in TYPES.items()}
 """The modifiers that work, by parameter type."""

@@ -3,9 +3,7 @@
 A date without a time is all of its day, a Period runs from the first instant of its start to the last of its end, and an end that
 is not given is open. A time without a zone is UTC, in queries as in resources. Ends are microseconds, both inclusive.
 
-With q the interval of the query and t that of the resource:
-`eq` q contains t; `ne` it does not; `gt` some of t lies after q; `lt` before; `ge` as gt, or q contains t; `le` as lt, or q contains t;
-`sa` all of t lies after q; `eb` before; `ap` q, widened by a tenth of its distance from now, overlaps t.
+The prefixes are those of `comparison`; `ap` widens the query's interval by a tenth of its distance from now.
 
 https://hl7.org/fhir/R4/search.html#date and https://hl7.org/fhir/R4/search.html#prefix
 """
@@ -16,11 +14,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from fhirserver.model.dates import BEGINNING, END, interval, moment
 from fhirserver.search.expression import All, Expression, Nothing, Range, Some, all_of, any_of
+from fhirserver.search.parameters.comparison import Asked, Prefix, compared, split
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
@@ -28,15 +26,6 @@ MODIFIERS = frozenset({"missing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SPACE_FOR_PLUS = re.compile(r"(?<=T)(\S+) (\d\d:\d\d)$")
-
-
-class Prefix(StrEnum):
-    """How the query's interval is compared."""
-
-    EQ, NE, GT, LT, GE, LE, SA, EB, AP = "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"
-
-
-_PREFIXES = frozenset(Prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +39,7 @@ class DateRange:
     @classmethod
     def parse(cls, text: str, now: datetime) -> DateRange:
         """Read a value; `ap` is widened here. Raises ValueError."""
-        prefix = Prefix.EQ
-        if text[:2] in _PREFIXES:
-            prefix, text = Prefix(text[:2]), text[2:]
+        prefix, text = split(text)
         if " " in text:
             # A plus sign that was not percent-encoded has come as a space.
             text = _SPACE_FOR_PLUS.sub(r"\1+\2", text)
@@ -62,13 +49,18 @@ class DateRange:
             low, high = low - tenth, high + tenth
         return cls(prefix, low, high)
 
+    @property
+    def asked(self) -> Asked:
+        """What is compared with the stored ends."""
+        return Asked(self.prefix, self.low, self.high, self.low - 1, self.high + 1)
+
 
 def condition(term: Term) -> Expression:
     """What the query asks of a parameter whose intervals are stored."""
     if term.scalars is None:
-        return any_of(*(Some(term.path, _STORED[asked.prefix](asked, "lo", "hi")) for asked in _asked(term)))
+        return any_of(*(Some(term.path, compared(asked.asked, "lo", "hi")) for asked in _asked(term)))
     low, high = term.scalars
-    return any_of(*(_STORED[asked.prefix](asked, low, high) for asked in _asked(term)))
+    return any_of(*(compared(asked.asked, low, high) for asked in _asked(term)))
 
 
 def condition_on_instant(term: Term) -> Expression:
@@ -81,26 +73,6 @@ def _asked(term: Term) -> list[DateRange]:
         return [DateRange.parse(text, term.now) for text in term.texts()]
     except ValueError as error:
         raise term.refuse(str(error)) from None
-
-
-# Bounds that follow from others are written out where they give an index a place to start and to stop.
-_STORED: dict[Prefix, Callable[[DateRange, str, str], Expression]] = {
-    Prefix.EQ: lambda q, lo, hi: all_of(
-        Range(lo, q.low, None), Range(lo, None, q.high), Range(hi, q.low, None), Range(hi, None, q.high)
-    ),
-    Prefix.NE: lambda q, lo, hi: any_of(Range(lo, None, q.low - 1), Range(hi, q.high + 1, None)),
-    Prefix.GT: lambda q, lo, hi: Range(hi, q.high + 1, None),
-    Prefix.LT: lambda q, lo, hi: Range(lo, None, q.low - 1),
-    Prefix.GE: lambda q, lo, hi: all_of(
-        Range(hi, q.low, None), any_of(Range(lo, q.low, None), Range(hi, q.high + 1, None))
-    ),
-    Prefix.LE: lambda q, lo, hi: all_of(
-        Range(lo, None, q.high), any_of(Range(hi, None, q.high), Range(lo, None, q.low - 1))
-    ),
-    Prefix.SA: lambda q, lo, hi: Range(lo, q.high + 1, None),
-    Prefix.EB: lambda q, lo, hi: Range(hi, None, q.low - 1),
-    Prefix.AP: lambda q, lo, hi: all_of(Range(lo, None, q.high), Range(hi, q.low, None)),
-}
 
 
 def _on_instant(path: str, q: DateRange) -> Expression:

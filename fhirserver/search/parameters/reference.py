@@ -1,8 +1,12 @@
 """Reference parameters: links to resources of this server, to addresses elsewhere, to canonical URLs.
 
 Stored are `r`, strings: `Type/id` for what is on this server however it was written, the address of what is elsewhere, and of a
-canonical the URL with and without its version (and `Type/id`, if it lies on this server); and `i`, the tokens of logical references' identifiers. The version in a
-reference (`/_history/2`) is left out on both sides: a search finds references to any version.
+canonical the URL with and without its version (and `Type/id`, if it lies on this server); `i`, the tokens of logical references'
+identifiers; and `v`, the versions of canonicals in a form that sorts. The version in a reference (`/_history/2`) is left out on both
+sides: a search finds references to any version.
+
+`:below` and `:above` of a canonical with version (`url|1.2`) are about versions: this one and lower ones, or higher ones. Of a resource
+that can be part of another they are about the whole and its parts, five steps down or up.
 
 https://hl7.org/fhir/R4/search.html#reference
 """
@@ -10,14 +14,20 @@ https://hl7.org/fhir/R4/search.html#reference
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from fhirserver.model.reference import Reference
-from fhirserver.search.expression import Expression, In
+from fhirserver.search.expression import Chain, Expression, Has, In, Range, Some, all_of, any_of
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 from fhirserver.search.parameters.token import pair, tokens
 
-MODIFIERS = frozenset({"missing", "identifier", "[type]"})
+MODIFIERS = frozenset({"missing", "identifier", "above", "below", "[type]"})
 
+STEPS = 5
+"""How far `:below` and `:above` go along a hierarchy of resources."""
+
+_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # What nearly every reference looks like, and stays as it is. An id of dots alone is left to the careful reader.
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}")
@@ -27,10 +37,53 @@ def condition(term: Term) -> Expression:
     """What the query asks; a modifier other than `identifier` is the type that the reference must point to."""
     if term.modifier == "identifier":
         return tokens(term, term.path + ".i")
+    if term.modifier in ("above", "below"):
+        return any_of(*(_hierarchy(replace(term, modifier=""), text, term.modifier) for text in term.texts()))
     found: set[str] = set()
     for text in term.texts():
         found.update(_strings(term, text))
     return In(term.path + ".r", frozenset(found))
+
+
+def _hierarchy(term: Term, text: str, modifier: str) -> Expression:
+    url, bar, version = text.partition("|")
+    if bar:
+        number = _version(version)
+        if number is None:
+            raise term.refuse(f"':{modifier}' compares versions of numbers and dots: url|1.2.")
+        ends = (None, number) if modifier == "below" else (number, None)
+        return Some(term.path + ".v", all_of(In("u", frozenset({url})), Range("n", *ends)))
+    references = _strings(term, text)
+    found: list[Expression] = [In(term.path + ".r", frozenset(references))]
+    for reference in references:
+        type, _, id = reference.partition("/")
+        parent = dict(term.parents).get(type)
+        if parent is not None:
+            reach = _parts_of(type, parent, reference) if modifier == "below" else _wholes_of(type, parent, id)
+            found.append(Chain(term.path, type, reach))
+    if len(found) == 1:
+        raise term.refuse(
+            f"nothing stands ':{modifier}' it: it is no canonical with a version, and no part of another."
+        )
+    return any_of(*found)
+
+
+def _parts_of(type: str, parent: str, reference: str) -> Expression:
+    """True of the parts of this one, and of their parts."""
+    whole = In(parent + ".r", frozenset({reference}))
+    reach: Expression = whole
+    for _ in range(STEPS - 1):
+        reach = any_of(whole, Chain(parent, type, reach))
+    return reach
+
+
+def _wholes_of(type: str, parent: str, id: str) -> Expression:
+    """True of what this one is part of, and of what that is part of."""
+    part = Has(type, parent, In("_id", frozenset({id})))
+    reach: Expression = part
+    for _ in range(STEPS - 1):
+        reach = any_of(part, Has(type, parent, reach))
+    return reach
 
 
 def _strings(term: Term, text: str) -> list[str]:
@@ -59,6 +112,7 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
     """What is stored for these values; a reference into the resource itself is not."""
     references: dict[str, None] = {}
     identifiers: dict[str, None] = {}
+    versions: list[dict[str, str]] = []
     for kind, value in nodes:
         if kind == "Reference":
             text = value.get("reference")
@@ -70,6 +124,7 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
                 identifiers.update(dict.fromkeys(both))
         elif kind == "canonical":
             references.update(dict.fromkeys(canonical(value)))
+            _versioned(value, versions)
             local = Reference.parse(value.partition("|")[0], circumstances.base_url).local
             if local is not None:
                 references[local] = None
@@ -78,7 +133,9 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
     if not references:
         return ({"i": list(identifiers)}, None, None) if identifiers else None
     texts = list(references)
-    stored = {"r": texts, "i": list(identifiers)} if identifiers else {"r": texts}
+    stored: dict[str, Any] = {"r": texts, "i": list(identifiers)} if identifiers else {"r": texts}
+    if versions:
+        stored["v"] = versions
     return (stored, texts[0], texts[0]) if len(texts) == 1 else (stored, min(texts), max(texts))
 
 
@@ -89,6 +146,23 @@ def _reference(text: str, base_url: str, references: dict[str, None]) -> None:
     reference = Reference.parse(text, base_url)
     if not reference.is_contained:
         references[reference.local or _address(reference)] = None
+
+
+def _versioned(value: str, versions: list[dict[str, str]]) -> None:
+    url, _, version = value.partition("#")[0].partition("|")
+    number = _version(version)
+    if number is not None:
+        versions.append({"u": url, "n": number})
+
+
+def _version(text: str) -> str | None:
+    """A version of numbers and dots as a string that sorts; 1.0 is 1."""
+    if not _VERSION.fullmatch(text):
+        return None
+    numbers = [number.lstrip("0") for number in text.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return "".join(f"{len(number)}{number}." for number in numbers)
 
 
 def canonical(value: str) -> list[str]:

@@ -1,7 +1,7 @@
 """String parameters: names, addresses, descriptions.
 
 Stored for each text are the folded form (`f`), which a plain search and `:contains` compare, and the text as written (`s`), for
-`:exact`. A plain search is true of a text that starts with the value.
+`:exact`. A plain search is true of a text that starts with the value, `:text` also of one in which a word does.
 
 https://hl7.org/fhir/R4/search.html#string
 """
@@ -14,7 +14,7 @@ from typing import Any
 from fhirserver.search.expression import Containing, Expression, In, Prefixed, any_of
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
-MODIFIERS = frozenset({"missing", "exact", "contains"})
+MODIFIERS = frozenset({"missing", "exact", "contains", "text"})
 
 _SORTED_LENGTH = 256
 _APOSTROPHES = "'’‘ʼ`´"
@@ -37,6 +37,8 @@ def condition(term: Term) -> Expression:
         if len(wanted) > MAX_PATTERN:
             raise term.refuse(f"a text to search for has at most {MAX_PATTERN} characters.")
         alternatives.append(Containing(path, wanted) if term.modifier == "contains" else Prefixed(path, wanted))
+        if term.modifier == "text":
+            alternatives.append(Containing(path, " " + wanted))
     return any_of(*alternatives)
 
 

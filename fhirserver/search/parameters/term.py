@@ -5,12 +5,14 @@ https://hl7.org/fhir/R4/search.html#ptypes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.escaping import unescape
+from fhirserver.search.expression import Expression
 
 Node = tuple[str, Any]
 """A value that a parameter's expression selects: the name of its FHIR type, and its JSON."""
@@ -32,12 +34,24 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A component of a composite parameter: how its type is asked, the types that it may point to, and where its values come from."""
+
+    type: str
+    condition: Callable[[Term], Expression]
+    targets: tuple[str, ...]
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One parameter of a query.
 
     `name` is as the client wrote it, `path` where its values are stored, `targets` the types that a reference may point to
     (empty: any). `alternatives` are still escaped; there is at least one, and none is empty. `scalars` are the paths of the low
     and the high scalar, if a resource has no more than one value: they say as much as `path`, and indexes keep them in order.
+    `parts` are the components of a composite; `parents` the type and the path of the reference by which what is referred to
+    stands in a hierarchy, for the types that have one.
     """
 
     name: str
@@ -48,6 +62,8 @@ class Term:
     circumstances: Circumstances
     now: datetime
     scalars: tuple[str, str] | None = None
+    parts: tuple[Part, ...] = ()
+    parents: tuple[tuple[str, str], ...] = ()
 
     def texts(self) -> list[str]:
         """The alternatives with their escapes taken away."""

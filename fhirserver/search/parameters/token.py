@@ -2,7 +2,11 @@
 
 Stored for each code are two strings: `system|code` (`|code` where there is no system), and one for a search that names no system:
 `=code` where case tells codes apart, `~code` folded where it does not. Case counts in code systems that say so, and in ids, uris
-and booleans; where nobody says, it does not. A bar or percent sign inside a system or code is written `%7C`, `%25`.
+and booleans; where nobody says, it does not. A bar or percent sign inside a system or code is written `%7C`, `%25`. A system that
+goes by several names is stored and asked by its first, and so are identifiers that are written in several ways.
+
+Beside the tokens stand `:text`, the folded displays and texts, and `:of-type`, an identifier's type and value as
+`system|code|value`. Code systems and value sets are not known here: `:in`, `:above` and `:below` are left to be answered.
 
 https://hl7.org/fhir/R4/search.html#token
 """
@@ -10,19 +14,73 @@ https://hl7.org/fhir/R4/search.html#token
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from fhirserver.definitions.identifiers import ALIASES, named, spellings
 from fhirserver.search.escaping import divide, unescape
-from fhirserver.search.expression import Expression, In, Prefixed, any_of, negate
+from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, any_of, negate
+from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
-MODIFIERS = frozenset({"missing", "not"})
+MODIFIERS = frozenset({"missing", "not", "text", "of-type", "in", "not-in", "above", "below"})
+
+TEXT, OF_TYPE = ":text", ":of-type"
+"""What is appended to the path of the tokens for what stands beside them."""
+
+TOLD = frozenset({"CodeableConcept", "Coding", "Identifier"})
+"""The types of values beside which something stands."""
+
+_TEXT_LENGTH, _TEXTS = 200, 20
 
 
 def condition(term: Term) -> Expression:
-    """What the query asks; `:not` is also true of resources without the element."""
-    found = tokens(term, term.path)
-    return negate(found) if term.modifier == "not" else found
+    """What the query asks; `:not` and `:not-in` are also true of resources without the element."""
+    match term.modifier:
+        case "not":
+            return negate(tokens(term, term.path))
+        case "text":
+            return any_of(*(_texts(term, text) for text in term.texts()))
+        case "of-type":
+            return In(
+                term.path + OF_TYPE, frozenset(value for text in term.alternatives for value in _of_type(term, text))
+            )
+        case "in":
+            return _members(term, Relation.IN)
+        case "not-in":
+            return negate(_members(term, Relation.IN))
+        case "above" | "below":
+            return _members(term, Relation(term.modifier))
+        case _:
+            return tokens(term, term.path)
+
+
+def _texts(term: Term, text: str) -> Expression:
+    """Some display or text begins with this, or has a word that does."""
+    wanted = fold(text)
+    if not wanted or len(wanted) > MAX_PATTERN:
+        raise term.refuse(f"a text to search for has letters or digits, and at most {MAX_PATTERN} characters.")
+    return any_of(Prefixed(term.path + TEXT, wanted), Containing(term.path + TEXT, " " + wanted))
+
+
+def _of_type(term: Term, text: str) -> set[str]:
+    parts = [unescape(part) for part in divide(text, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise term.refuse("it is written type-system|type-code|value.")
+    system, code, value = parts
+    typed = pair(system, code, term.circumstances.case_sensitive_systems)[0]
+    return {f"{typed}|{escape(each.casefold())}" for each in (value, *spellings(value))}
+
+
+def _members(term: Term, relation: Relation) -> Expression:
+    """Left to be answered by who knows the code systems: `of` is a value set's address, or `system|code`."""
+    found = []
+    for text in term.alternatives:
+        of = unescape(text)
+        if relation is not Relation.IN and not all(of.partition("|")):
+            raise term.refuse("a code of a hierarchy is written system|code.")
+        found.append(Member(term.path, relation, of))
+    return any_of(*found)
 
 
 def tokens(term: Term, path: str) -> Expression:
@@ -31,13 +89,11 @@ def tokens(term: Term, path: str) -> Expression:
     systems: list[Expression] = []
     for text in term.alternatives:
         if "|" not in text:
-            code = unescape(text)
-            exact.update(("=" + _escape(code), "~" + _escape(code.casefold())))
+            exact.update(_anywhere(unescape(text)))
             continue
         first, *rest = divide(text, "|")
         if not rest:
-            code = unescape(first)
-            exact.update(("=" + _escape(code), "~" + _escape(code.casefold())))
+            exact.update(_anywhere(unescape(first)))
             continue
         system, code = unescape(first), unescape("|".join(rest))
         if code:
@@ -45,7 +101,7 @@ def tokens(term: Term, path: str) -> Expression:
         elif len(system) > MAX_PATTERN:
             raise term.refuse(f"a system has at most {MAX_PATTERN} characters.")
         elif system:
-            systems.append(Prefixed(path, _escape(system) + "|"))
+            systems.append(Prefixed(path, escape(ALIASES.get(system, system)) + "|"))
         else:
             raise term.refuse("a token has a system, a code, or both: 'system|code'.")
     if not systems:
@@ -53,13 +109,20 @@ def tokens(term: Term, path: str) -> Expression:
     return any_of(In(path, frozenset(exact)), *systems) if exact else any_of(*systems)
 
 
+def _anywhere(code: str) -> set[str]:
+    """The strings of a code of any system."""
+    return {"=" + escape(code), *("~" + escape(each.casefold()) for each in (code, *spellings(code)))}
+
+
 def pair(system: str | None, code: str, case_sensitive: frozenset[str]) -> tuple[str, str]:
     """The two strings of a code: with its system, and for any system."""
+    if system is not None and system in ALIASES:
+        system, code = named(system, code)
     if system in case_sensitive:
-        code = _escape(code)
-        return f"{_escape(system)}|{code}", "=" + code
-    code = _escape(code.casefold())
-    return f"{_escape(system) if system else ''}|{code}", "~" + code
+        code = escape(code)
+        return f"{escape(system)}|{code}", "=" + code
+    code = escape(code.casefold())
+    return f"{escape(system) if system else ''}|{code}", "~" + code
 
 
 def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
@@ -78,7 +141,47 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
     return (list(found), min(texts), max(texts)) if texts else (list(found), None, None)
 
 
-def _escape(text: str) -> str:
+def beside(nodes: list[Node], circumstances: Circumstances) -> dict[str, list[str]]:
+    """What stands beside the tokens, by what is appended to their path."""
+    texts: dict[str | None, None] = {}
+    typed: dict[str, None] = {}
+    for kind, value in nodes:
+        if kind == "CodeableConcept":
+            texts[value.get("text")] = None
+            for coding in value.get("coding", ()):
+                texts[coding.get("display")] = None
+        elif kind == "Coding":
+            texts[value.get("display")] = None
+        elif kind == "Identifier" and (type := value.get("type")) is not None:
+            texts[type.get("text")] = None
+            for coding in type.get("coding", ()):
+                _typed(coding, value, circumstances.case_sensitive_systems, typed)
+    texts.pop(None, None)
+    found = {}
+    if texts:
+        folded = dict.fromkeys(_folded(text) for text in texts if text)
+        folded.pop("", None)
+        found[TEXT] = list(folded)[:_TEXTS]
+    if typed:
+        found[OF_TYPE] = list(typed)
+    return found
+
+
+@lru_cache(8_192)
+def _folded(text: str) -> str:
+    """The displays of codes come again and again."""
+    return fold(text[:_TEXT_LENGTH])
+
+
+def _typed(coding: Any, identifier: Any, case_sensitive: frozenset[str], typed: dict[str, None]) -> None:
+    code, value = coding.get("code"), identifier.get("value")
+    if code and value:
+        value = named(identifier.get("system") or "", value)[1]
+        typed[f"{pair(coding.get('system'), code, case_sensitive)[0]}|{escape(value.casefold())}"] = None
+
+
+def escape(text: str) -> str:
+    """The text with nothing in it that divides the parts of what is stored."""
     if "%" in text or "|" in text:
         return text.replace("%", "%25").replace("|", "%7C")
     return text
@@ -90,7 +193,7 @@ def _coded(system: Any, code: Any, case_sensitive: frozenset[str], found: dict[s
         found[exact] = found[anywhere] = None
         texts.append(anywhere[1:].casefold())
     elif isinstance(system, str) and system:
-        found[_escape(system) + "|"] = None
+        found[escape(ALIASES.get(system, system)) + "|"] = None
 
 
 def _coding(value: Any, case_sensitive: frozenset[str], found: dict[str, None], texts: list[str]) -> None:
@@ -113,13 +216,13 @@ def _contact_point(value: Any, _: frozenset[str], found: dict[str, None], texts:
 def _text(value: Any, _: frozenset[str], found: dict[str, None], texts: list[str]) -> None:
     if isinstance(value, str) and value:
         text = value.casefold()
-        found["~" + _escape(text)] = None
+        found["~" + escape(text)] = None
         texts.append(text)
 
 
 def _exact(value: Any, _: frozenset[str], found: dict[str, None], texts: list[str]) -> None:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    found["=" + _escape(text)] = None
+    found["=" + escape(text)] = None
     texts.append(text)
 
 

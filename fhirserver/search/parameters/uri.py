@@ -1,20 +1,55 @@
 """Uri parameters: equal byte for byte, nothing folded; a canonical also without its version.
 
+`:below` is true of the address and of those that continue it behind a `/`, `:above` of the address and of those that it continues.
+Names (`urn:`) have no hierarchy.
+
 https://hl7.org/fhir/R4/search.html#uri
 """
 
 from __future__ import annotations
 
-from fhirserver.search.expression import Expression, In
+from fhirserver.search.expression import Expression, In, Prefixed, any_of
 from fhirserver.search.parameters.reference import canonical
-from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
-MODIFIERS = frozenset({"missing"})
+MODIFIERS = frozenset({"missing", "above", "below"})
 
 
 def condition(term: Term) -> Expression:
     """What the query asks."""
-    return In(term.path, frozenset(term.texts()))
+    texts = term.texts()
+    if term.modifier == "below":
+        return any_of(*(below(term, text) for text in texts))
+    if term.modifier == "above":
+        return In(term.path, frozenset(address for text in texts for address in _above(_url(term, text))))
+    return In(term.path, frozenset(texts))
+
+
+def below(term: Term, text: str) -> Expression:
+    """The address itself, or one that continues it behind a slash."""
+    text = _url(term, text)
+    if text.endswith("/"):
+        return Prefixed(term.path, text)
+    return any_of(In(term.path, frozenset({text})), Prefixed(term.path, text + "/"))
+
+
+def _url(term: Term, text: str) -> str:
+    if text.lower().startswith("urn:"):
+        raise term.refuse(f"a name like this one has nothing ':{term.modifier}' it, only an address has.")
+    if len(text) >= MAX_PATTERN:
+        raise term.refuse(f"an address has at most {MAX_PATTERN} characters.")
+    return text
+
+
+def _above(text: str) -> set[str]:
+    """The address, and each that it continues, with its last slash and without."""
+    start = text.find("://") + 3 if "://" in text else 0
+    found = {text}
+    place = text.find("/", start)
+    while place >= 0:
+        found.update((text[:place], text[: place + 1]))
+        place = text.find("/", place + 1)
+    return found - {""}
 
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:

@@ -19,7 +19,8 @@ from fhirserver.search.escaping import divide, unescape
 from fhirserver.search.expression import Expression, In, Prefixed, any_of
 from fhirserver.search.match import match
 from fhirserver.search.parameters import TYPES, date, reference, string, token, uri
-from fhirserver.search.parameters.date import DateRange, Prefix
+from fhirserver.search.parameters.comparison import Prefix, compared
+from fhirserver.search.parameters.date import DateRange
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import Circumstances, Node, Term
 from fhirserver.search.registry import resource_types
@@ -142,7 +143,11 @@ STORED: list[tuple[Any, list[Node], Any]] = [
     (
         reference,
         [("canonical", "http://x.org/q|1#f")],
-        ({"r": ["http://x.org/q", "http://x.org/q|1"]}, "http://x.org/q", "http://x.org/q|1"),
+        (
+            {"r": ["http://x.org/q", "http://x.org/q|1"], "v": [{"u": "http://x.org/q", "n": "11."}]},
+            "http://x.org/q",
+            "http://x.org/q|1",
+        ),
     ),
     (reference, [("uri", "http://x.org/q")], ({"r": ["http://x.org/q"]}, "http://x.org/q", "http://x.org/q")),
     (reference, [("Patient", {"resourceType": "Patient"})], None),
@@ -316,5 +321,5 @@ def test_the_prefixes_relate_as_the_clause_says(q: tuple[int, int], t: tuple[int
         Prefix.AP: overlaps,
     }
     document = {"lo": t_low, "hi": t_high}
-    found = {prefix: match(date._STORED[prefix](DateRange(prefix, q_low, q_high), "lo", "hi"), document) for prefix in Prefix}
+    found = {prefix: match(compared(DateRange(prefix, q_low, q_high).asked, "lo", "hi"), document) for prefix in Prefix}
     assert found == expected
