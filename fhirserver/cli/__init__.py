@@ -21,6 +21,7 @@ COMMANDS = {
     "token": "issue an access token",
     "reindex": "rebuild what is derived from the stored resources",
     "doctor": "examine this machine and the database",
+    "validate": "validate resources in files, as $validate does",
     "fhirpath": "evaluate a FHIRPath expression on resources in files",
     "definitions": "rebuild the compiled definitions from HL7's package",
     "bench": "measure the server beside the ceilings of this machine",

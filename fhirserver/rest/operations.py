@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/operations.html#executing
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fhirserver.interactions.operations import OPERATIONS, Invocation, Operation, Searchset, typed
 from fhirserver.model.json import dump
@@ -16,6 +16,8 @@ from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
 from fhirserver.rest.searchset import operation_bundle
 from fhirserver.rest.subsets import subsetted
+
+_RESOURCE: Final = "resource"
 
 
 async def invoke(request: Request) -> Answer:
@@ -36,7 +38,7 @@ async def invoke(request: Request) -> Answer:
 
 async def _invocation(request: Request, operation: Operation) -> Invocation:
     address = request.address
-    sent = [] if request.method == "GET" else await _sent(request)
+    sent = [] if request.method == "GET" else await _sent(request, operation)
     pairs, cursor = request.parameters(), None
     if operation.has_pages:
         pairs, cursor = part(pairs)
@@ -57,12 +59,14 @@ async def _invocation(request: Request, operation: Operation) -> Invocation:
     )
 
 
-async def _sent(request: Request) -> list[tuple[str, Any]]:
-    """The parameters of a body. An operation that needs none can be posted without one."""
+async def _sent(request: Request, operation: Operation) -> list[tuple[str, Any]]:
+    """The parameters of a body, or the body as the resource that an operation takes; it can be posted without one."""
     if b"content-type" not in request.headers and not await request.body():
         return []
     resource = await request.resource()
     if not isinstance(resource, dict) or resource.get("resourceType") != "Parameters":
+        if _RESOURCE in operation.parameters:
+            return [(_RESOURCE, {"name": _RESOURCE, _RESOURCE: resource})]
         raise BadRequest("An operation takes a Parameters resource.", code="structure", expression="$this")
     found: list[tuple[str, Any]] = []
     sent = resource.get("parameter", [])

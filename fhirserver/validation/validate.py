@@ -56,6 +56,27 @@ class Validator:
         return issues
 
 
+def complete(issues: Sequence[Issue], resource: Any = None) -> list[Issue]:
+    """The issues as an answer to who asks for them: errors first, with what was not looked at, and never none."""
+    found = sorted([*issues, *_unchecked(resource)], key=lambda issue: _SEVERITIES.index(issue.severity))
+    return found or [Issue("information", "informational", "No issues were found: the resource is valid.")]
+
+
+def _unchecked(resource: Any) -> Iterable[Issue]:
+    """The profiles that a resource claims, other than that of its type."""
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    profiles = meta.get("profile") if isinstance(meta, dict) else None
+    type = resource.get("resourceType") if isinstance(resource, dict) else None
+    for index, each in enumerate(profiles if isinstance(profiles, list) else ()):
+        if isinstance(each, str) and each.partition("|")[0] != f"{_STRUCTURE}{type}":
+            yield Issue("information", "not-supported", _NOT_CHECKED, f"{type}.meta.profile[{index}]")
+
+
+_SEVERITIES = ("fatal", "error", "warning", "information")
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+_NOT_CHECKED = "The resource claims this profile; profiles are not checked yet."
+
+
 def error_for(issues: Sequence[Issue]) -> FhirError | None:
     """The refusal that these issues make: 400 if the structure is broken, else 422; None if none is an error.
 

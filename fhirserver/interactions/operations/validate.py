@@ -1,0 +1,112 @@
+"""The operation `$validate`: what is wrong with a resource, and whether a write of it would be taken.
+
+With a mode the write itself is done, in a transaction that is never committed: its answer is that of the write by construction,
+for what is hidden too. Profiles are not checked yet, and asking for one is refused.
+
+https://hl7.org/fhir/R4/resource-operation-validate.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fhirserver.interactions.bundles import Done, Entry, Failed, rehearse
+from fhirserver.interactions.candidate import identified
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.operations.operation import Invocation, Level, Operation
+from fhirserver.interactions.read import read
+from fhirserver.model.json import parse
+from fhirserver.model.outcome import BadRequest, FhirError, Issue, operation_outcome
+from fhirserver.model.resource import Resource
+from fhirserver.validation import complete, error_for
+
+_MODES: Final = ("create", "update", "delete", "profile")
+_NO_PROFILES: Final = "Profiles are not checked by this server yet; it validates against the definitions of R4 itself."
+_NOT_THIS_ID: Final = "The id in the resource is not the id in the address."
+_NO_ID: Final = "The id is missing; an update names the resource that it replaces."
+_NOTHING_THERE: Final = "There is nothing to delete; a deletion is answered as if there were."
+
+
+async def validate(context: Context, invocation: Invocation) -> Resource:
+    """Everything that is wrong, as an OperationOutcome; one that says so where nothing is."""
+    mode, resource = invocation.one("mode"), invocation.one("resource")
+    _check(context, invocation, mode, resource)
+    if mode == "delete":
+        return operation_outcome(complete(await _deletion(context, invocation)))
+    if resource is None:
+        resource = await _stored(context, invocation)
+    issues = await _issues(context, invocation, mode, resource)
+    return operation_outcome(complete(issues, resource))
+
+
+async def _issues(context: Context, invocation: Invocation, mode: str | None, resource: Any) -> list[Issue]:
+    """What is wrong with the resource; if nothing is, why the write would be refused that the mode asks about."""
+    type, validator = invocation.resource_type, context.services.validator
+    if mode not in ("create", "update") or not isinstance(resource, dict) or resource.get("resourceType") != type:
+        return validator.validate(resource, resource_type=type)
+    is_create = mode == "create"
+    id = invocation.id or resource.get("id")
+    # An id of a new resource is the server's to give: what was sent is not looked at.
+    issues = validator.validate(identified(resource, "new" if is_create else resource.get("id", "none")))
+    if not is_create and (id is None or resource.get("id") != id):
+        issues.append(Issue("error", "value", _NOT_THIS_ID if "id" in resource else _NO_ID, f"{type}.id"))
+    if error_for(issues) is None:
+        entry = Entry("POST", type, body=resource) if is_create else Entry("PUT", type, id=id, body=resource)
+        issues += (await _refusals(context, entry))[0]
+    return issues
+
+
+def _check(context: Context, invocation: Invocation, mode: str | None, resource: Any) -> None:
+    """Raise BadRequest for what cannot be asked."""
+    profile = invocation.one("profile")
+    if mode is not None and mode not in _MODES:
+        raise BadRequest(f"The mode is one of {', '.join(_MODES)}.", code="value")
+    if mode == "profile" and profile is None:
+        raise BadRequest("The mode profile needs a profile.", code="required")
+    if profile is not None and profile.partition("|")[0] != _base(context, invocation.resource_type):
+        raise BadRequest(_NO_PROFILES, code="not-supported")
+    is_instance = invocation.level is Level.INSTANCE
+    if mode == "delete" and (resource is not None or not is_instance):
+        raise BadRequest("Whether a resource can be deleted is asked at its own address, without a resource.")
+    if mode == "create" and is_instance:
+        raise BadRequest("Whether a resource can be created is asked of its type, not of an id.")
+    if resource is None and not is_instance:
+        raise BadRequest("A resource is needed: as the body, or as the parameter 'resource'.", code="required")
+
+
+def _base(context: Context, resource_type: str) -> str:
+    return context.services.definitions.structures[resource_type].url
+
+
+async def _stored(context: Context, invocation: Invocation) -> Resource:
+    version = await read(context, invocation.resource_type, invocation.id)
+    text = version.json or b"null"
+    found: Resource = parse(text, limit=len(text))
+    return found
+
+
+async def _deletion(context: Context, invocation: Invocation) -> list[Issue]:
+    issues, done = await _refusals(context, Entry("DELETE", invocation.resource_type, id=invocation.id))
+    if done is not None and done.version is None:
+        issues.append(Issue("information", "not-found", _NOTHING_THERE))
+    return issues
+
+
+async def _refusals(context: Context, entry: Entry) -> tuple[list[Issue], Done | None]:
+    """Why the write would be refused; or what would come of it."""
+    try:
+        return [], await rehearse(context, entry)
+    except Failed as failed:
+        error: FhirError = failed.failures[0][1]
+        if error.status >= 500:
+            raise error from None
+        return list(error.issues), None
+
+
+VALIDATE: Final = Operation(
+    "validate",
+    "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    frozenset((Level.TYPE, Level.INSTANCE)),
+    validate,
+    parameters=frozenset(("resource", "mode", "profile")),
+)

@@ -1,0 +1,57 @@
+"""`$validate` and `fhirserver validate` give the same answer, and neither changes anything.
+
+https://hl7.org/fhir/R4/resource-operation-validate.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhirserver.cli import main
+from fhirserver.model.json import dump
+from tests.integration.serving import Server
+
+RESOURCES: list[dict[str, Any]] = [
+    {"resourceType": "Patient"},
+    {"resourceType": "Patient", "gender": "x", "contact": [{"gender": "male"}], "birthDate": "1990-02-30"},
+    {"resourceType": "Observation", "status": "final", "valueQuantity": {"value": 1}, "component": [{}]},
+    {"resourceType": "Basic", "code": {"text": "a"}, "meta": {"profile": ["http://x.example/p"]}},
+    {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": {"resourceType": "Patient", "a": 1}}]},
+    {"resourceType": "Organization", "contained": [{"resourceType": "Patient", "id": "p"}]},
+]
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource["resourceType"])
+async def test_the_command_prints_what_the_operation_answers(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], resource: dict[str, Any]
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(dump(resource))
+    answer = await server("POST", f"/{resource['resourceType']}/$validate", json=resource)
+    assert answer.status_code == 200
+    issues = answer.json()["issue"]
+    code = await asyncio.to_thread(main, ["validate", str(file)])
+    assert code == int(any(each["severity"] == "error" for each in issues))
+    places = [f" {each['expression'][0]}:" if "expression" in each else "" for each in issues]
+    expected = [
+        f"{file}: {each['severity']}:{place} {each['diagnostics']}" for each, place in zip(issues, places, strict=True)
+    ]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+async def test_many_rehearsals_beside_a_write_disturb_nobody(server: Server, new_id: str) -> None:
+    """They take part in MongoDB's transactions, and are all withdrawn."""
+    path = f"/Patient/{new_id}"
+    patient = {"resourceType": "Patient", "id": new_id, "active": True}
+    await server.put(patient)
+    asked = [server("POST", f"{path}/$validate?mode=update", json=patient | {"active": False}) for _ in range(20)]
+    written = [server("PUT", path, json=patient | {"birthDate": f"19{number}"}) for number in range(50, 60)]
+    answers = await asyncio.gather(*asked, *written)
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(each["severity"] != "error" for answer in answers[:20] for each in answer.json()["issue"])
+    stored = (await server("GET", path)).json()
+    assert (stored["active"], stored["meta"]["versionId"]) == (True, "11")
