@@ -1,10 +1,10 @@
 """What the entries of a transaction have in common with conditional interactions: criteria, links, and one transaction for all.
 
-Public: `Entry` (what is asked), `Done` (what came of it), `Failed`, `perform`. It knows no HTTP and no Bundle: `interactions.
+Public: `Entry` (what is asked), `Done` (what came of it), `Failed`, `perform`, `rehearse`. It knows no HTTP and no Bundle: `interactions.
 transaction` and `interactions.conditional` are its two doors.
 """
 
 from fhirserver.interactions.bundles.entry import Done, Entry, Failed
-from fhirserver.interactions.bundles.perform import perform
+from fhirserver.interactions.bundles.perform import perform, rehearse
 
-__all__ = ["Done", "Entry", "Failed", "perform"]
+__all__ = ["Done", "Entry", "Failed", "perform", "rehearse"]

@@ -37,15 +37,39 @@ class _Writes:
     writes: tuple[Write, ...]
 
 
+class _Rehearsed(Exception):
+    """What would have come of it: raised so that the transaction ends without a commit."""
+
+    def __init__(self, done: list[Done]) -> None:
+        super().__init__()
+        self.done = done
+
+
 async def perform(context: Context, entries: Sequence[Entry], *, links: bool) -> list[Done]:
     """What came of each entry, in their order. Raises Failed, and nothing is changed. `links`: entries refer to each other."""
+    return await _perform(context, entries, links=links, is_rehearsal=False)
+
+
+async def rehearse(context: Context, entry: Entry) -> Done:
+    """What would come of an entry: it is carried out, and never committed. Raises Failed."""
+    try:
+        await _perform(context, [entry], links=False, is_rehearsal=True)
+    except _Rehearsed as rehearsed:
+        return rehearsed.done[0]
+    raise AssertionError("A rehearsal ends by its exception.")
+
+
+async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, is_rehearsal: bool) -> list[Done]:
     planned = await _answered(context, plan(context, entries, links=links))
     # What does not depend on the transaction is done before it, once.
     ready = await _admitted(context, planned, settled(planned), None) if planned.is_settled else None
 
     async def body(tx: Tx) -> list[Done]:
         writes = ready or await _admitted(context, planned, await resolve(context, tx, planned), tx)
-        return await _carry_out(context, tx, planned, writes)
+        done = await _carry_out(context, tx, planned, writes)
+        if is_rehearsal:
+            raise _Rehearsed(done)
+        return done
 
     return await context.services.store.transact(body, types=planned.types, keys=planned.keys)
 

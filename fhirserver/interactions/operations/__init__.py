@@ -7,7 +7,8 @@ from fhirserver.interactions.operations.meta import META
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Operations, Searchset
 from fhirserver.interactions.operations.parameters import typed
 from fhirserver.interactions.operations.terminology import TERMINOLOGY
+from fhirserver.interactions.operations.validate import VALIDATE
 
-OPERATIONS = Operations((META, *TERMINOLOGY))
+OPERATIONS = Operations((META, VALIDATE, *TERMINOLOGY))
 
 __all__ = ["OPERATIONS", "Invocation", "Level", "Operation", "Operations", "Searchset", "typed"]
