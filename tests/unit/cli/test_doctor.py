@@ -24,7 +24,7 @@ def test_a_good_database_has_no_problem() -> None:
         ({"replica_set": None}, "no replica set"),
         ({"primary": False}, "replica set rs0: it has no primary"),
         ({"layout": 2}, "made by a newer program"),
-        ({"layout": 0}, "run `fhirserver reindex` for layout 2"),
+        ({"layout": 0}, "run `fhirserver reindex` for layout 1"),
         ({"missing_indexes": ("Patient.name",)}, "Patient.name missing"),
     ],
 )
