@@ -39,6 +39,7 @@ from fhirserver.rest.request import BodyBounds
 from fhirserver.rest.responses import Receive, Scope, Send
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.search.extract import Extractor
+from fhirserver.search.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
 from fhirserver.store import Derive, Derived, Store
@@ -74,6 +75,7 @@ class Application:
             gate=Gate(store, _now),
             validator=Validator(definitions),
             derive=derive,
+            identifiers=identifiers(definitions, settings.base_url),
             clock=_now,
             new_id=_new_id,
             base_url=settings.base_url,

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -16,9 +16,10 @@ from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
 from fhirserver.model.json import dump
 from fhirserver.model.resource import Version
+from fhirserver.search.identifiers import Identifiers
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Bounds, SearchRequest
-from fhirserver.store import By, Derive, Mark, Page, Position, Span, Store, Walked
+from fhirserver.store import Across, By, Derive, Mark, Page, Place, Position, Span, Store, Walked
 from fhirserver.terminology import Parsed
 from fhirserver.validation import Validator
 
@@ -43,6 +44,11 @@ class Reads(Protocol):
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of a search."""
 
+    async def find_across(
+        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
+    ) -> Across:
+        """The page of a search across types."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -53,6 +59,7 @@ class Services:
     gate: Gate
     validator: Validator
     derive: Derive
+    identifiers: Identifiers
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     base_url: str

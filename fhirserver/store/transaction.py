@@ -35,6 +35,7 @@ from fhirserver.store.feed import COMMIT_BOUND
 from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.chains import answered
 from fhirserver.store.versions import Versions
 
@@ -102,6 +103,12 @@ class Tx:
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of the search behind this position."""
         return await find(self._mongo, self._layout, request, permit, position)
+
+    async def find_across(
+        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
+    ) -> Across:
+        """The page of a search across types, each under its own permit, at this place."""
+        return await find_across(self._mongo, self._layout, requests, permits, place)
 
     async def answered(self, resource_type: str, expression: Expression, permit: Permit) -> Expression:
         """The expression without chains: true of the same resources of this type, also of those not written yet."""

@@ -27,7 +27,6 @@ Target = str
 _RESTFUL_BASE = re.compile(r"(https?://\S+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _ATTRIBUTE = re.compile(r"""(\b(?:href|src)\s*=\s*)("[^"]*"|'[^']*')""")
 # In a text of our own no white space stands between the parts, and no quote in a string goes without its backslash.
-_REFERENCE = re.compile(rb'"reference":"([^"\\]*)"')
 _ANY_REFERENCE = re.compile(rb'"reference":"((?:[^"\\]|\\.)*)"')
 _URI = re.compile(rb'(?<!"reference":)"((?:urn:|https?:)[^"\\]*)"')
 _LINK_TYPES: Final = frozenset(("uri", "url", "oid", "uuid"))
@@ -56,11 +55,12 @@ class Links:
         if not self.targets and not self.resolved:
             return resource
         text = dump(resource)
-        if not self.resolved and self._mark not in text:
+        if self._mark not in text and not (self.resolved and b"?" in text):
             return resource
         base = _base_of(full_url, self.base_url)
         if not self._has_others(text):
-            return self._with_references(resource, text, base)
+            linked: Resource = self._with_references(resource, base)
+            return linked
         found = _Rewriting(self, resource["resourceType"], base).value(resource, ())
         return found if isinstance(found, dict) else resource
 
@@ -75,6 +75,10 @@ class Links:
         """Whether there may be links that are not references: in uris, or in narratives."""
         if b'"div":"' in text or b"\\" in text:
             return True
+        if not self.targets:
+            return False
+        if self._mark and text.count(self._mark) == text.count(b'"reference":"' + self._mark):
+            return False
         known = self._known
         for link in _URI.findall(text):
             if (link, "uri") not in known:
@@ -85,24 +89,27 @@ class Links:
                 return True
         return False
 
-    def _with_references(self, resource: Resource, text: bytes, base: str | None) -> Resource:
-        """The same where there are none but references: in the text, which is several times as fast as to walk."""
-        changed = False
-        known = self._known
-
-        def replaced(found: re.Match[bytes]) -> bytes:
-            nonlocal changed
-            link = found[1]
-            if (link, base) not in known:
-                known[link, base] = self.reference(link.decode(), base)
-            target = known[link, base]
-            if target is None:
-                return found[0]
-            changed = True
-            return b'"reference":"%b"' % target.encode()
-
-        text = _REFERENCE.sub(replaced, text)
-        return parse(text, limit=len(text)) if changed else resource
+    def _with_references(self, value: Any, base: str | None) -> Any:
+        """The same where there are none but references: the value itself, or a copy as far as it changes."""
+        changed = value
+        for key, each in value.items() if type(value) is dict else enumerate(value):
+            kind = type(each)
+            if kind is dict or kind is list:
+                new = self._with_references(each, base)
+                if new is each:
+                    continue
+            elif kind is str and key == "reference":
+                if (each, base) not in self._known:
+                    self._known[each, base] = self.reference(each, base)
+                new = self._known[each, base]
+                if new is None:
+                    continue
+            else:
+                continue
+            if changed is value:
+                changed = value.copy()
+            changed[key] = new
+        return changed
 
     def reference(self, text: str, base: str | None) -> str | None:
         """Where this reference leads; None where it stays as it is."""

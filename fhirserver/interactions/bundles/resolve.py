@@ -18,12 +18,14 @@ from fhirserver.access.matching import is_visible, seen
 from fhirserver.access.principal import allows
 from fhirserver.interactions.bundles.criteria import MANY, Criteria
 from fhirserver.interactions.bundles.entry import Failed, at
+from fhirserver.interactions.bundles.follow import followed
 from fhirserver.interactions.bundles.plan import OVERLAP, Mentioned, Plan, Planned, check_overlap, may_use_key
 from fhirserver.interactions.candidate import as_stored, identified
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import BadRequest, NotFound, PreconditionFailed
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import And, Expression, In
+from fhirserver.search.identifiers import IDENTIFIER_PATH
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Tx
@@ -58,6 +60,7 @@ def settled(plan: Plan) -> Resolution:
 
 async def resolve(context: Context, tx: Tx, plan: Plan) -> Resolution:
     """Find what the entries are about. Raises Failed."""
+    plan = await followed(context, tx, plan)
     rows, permits = await _rows(context, tx, plan)
     resolving = _Resolving(context, plan, rows, permits)
     found = resolving.writes()
@@ -85,13 +88,17 @@ async def _rows(
         criteria = mentioned.criteria
         if allows(principal, criteria.resource_type, "search-type"):
             wanted[criteria.resource_type][criteria] = None
+    # Side by side: what the gate reads for several types in one turn is one query.
+    answers = await asyncio.gather(
+        *(
+            seen(services.gate, tx, principal, resource_type, [each.expression for each in criteria_of_type])
+            for resource_type, criteria_of_type in wanted.items()
+        )
+    )
     rows: dict[Criteria, Sequence[dict[str, Any]]] = {}
-    permits: dict[str, Permit] = {}
-    for resource_type, criteria_of_type in wanted.items():
-        expressions = [each.expression for each in criteria_of_type]
-        found, permits[resource_type] = await seen(services.gate, tx, principal, resource_type, expressions)
+    for criteria_of_type, (found, _) in zip(wanted.values(), answers, strict=True):
         rows.update(zip(criteria_of_type, found, strict=True))
-    return rows, permits
+    return rows, {resource_type: permit for resource_type, (_, permit) in zip(wanted, answers, strict=True)}
 
 
 class _Resolving:
@@ -111,7 +118,7 @@ class _Resolving:
         self._gone: set[Key] = set()
         self._planned = {each.index: each for each in plan.writes}
         self._documents: dict[int, dict[str, Any]] = {}
-        self._created = _Created(self._document)
+        self._created = _Created(self._document, self._identifiers)
         self.ids: dict[int, str] = {}
         self.replaced: set[int] = set()
         self.found: dict[int, Version] = {}
@@ -171,6 +178,14 @@ class _Resolving:
         is_seen = permit is None or is_visible(permit, criteria.resource_type, document)
         return is_seen and match(criteria.expression, document)
 
+    def _identifiers(self, index: int) -> Sequence[str] | None:
+        """What a create will be found by, without the rest of what is derived; None where that alone is not known."""
+        planned = self._planned[index]
+        try:
+            return self._context.services.identifiers(planned.entry.resource_type, planned.resource or {})
+        except Exception:  # it is not validated yet
+            return None
+
     def _document(self, index: int) -> dict[str, Any]:
         found = self._documents.get(index)
         return self._documents.setdefault(index, self._candidate(index)) if found is None else found
@@ -223,8 +238,11 @@ class _Resolving:
 class _Created:
     """What these entries create, to be found by the values that a criterion names first."""
 
-    def __init__(self, document: Callable[[int], dict[str, Any]]) -> None:
+    def __init__(
+        self, document: Callable[[int], dict[str, Any]], identifiers: Callable[[int], Sequence[str] | None]
+    ) -> None:
         self._document = document
+        self._identifiers = identifiers
         self._indexes: defaultdict[str, list[int]] = defaultdict(list)
         self._values: dict[tuple[str, str], tuple[int, defaultdict[Any, list[int]]]] = {}
 
@@ -240,10 +258,15 @@ class _Created:
             return indexes
         known, values = self._values.get((criteria.resource_type, lead.path), (0, defaultdict(list)))
         for index in indexes[known:]:
-            for value in _values(self._document(index), lead.path):
+            for value in self._looked_up(index, lead.path):
                 values[value].append(index)
         self._values[criteria.resource_type, lead.path] = len(indexes), values
         return sorted({index for value in lead.values for index in values.get(value, ())})
+
+    def _looked_up(self, index: int, path: str) -> Sequence[Any]:
+        # Nearly every criterion is an identifier, and nearly none is that of another entry: all that is derived is not needed.
+        found = self._identifiers(index) if path == IDENTIFIER_PATH else None
+        return _values(self._document(index), path) if found is None else found
 
 
 def _terms(expression: Expression) -> Iterable[Expression]:
