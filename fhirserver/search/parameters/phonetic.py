@@ -26,7 +26,7 @@ _LATIN = str.maketrans(
 _SOUNDS = tuple(
     (re.compile(pattern), sound)
     for pattern, sound in (
-        ("sch|tch|shch|tsch", "x"), ("ch|sh|zh|cz|sz|tj", "x"), ("ph|gh$|w|f", "v"), ("kh|h", "h"), ("ck|q|x(?=$)|c(?=[^eiy])|c$", "k"),
+        ("^s(ch|h)(?=[mnlrvw])", "s"), ("sch|tch|shch|tsch", "x"), ("ch|sh|zh|cz|sz|tj", "x"), ("ph|gh$|w|f", "v"), ("kh|h", "h"), ("ck|q|x(?=$)|c(?=[^eiy])|c$", "k"),
         ("c|z|ts|tz", "s"), ("th|d", "t"), ("g", "k"), ("b", "p"), ("kn|gn", "n"), ("[yj]", "i"),
     )
 )  # fmt: skip
