@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,6 +132,14 @@ def observation(patient_number: int, serial: int) -> dict[str, Any]:
             }
         ],
     }
+
+
+def transaction(results: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """A transaction that creates these results, each a patient's number and a serial."""
+    entries = [
+        {"resource": observation(*each), "request": {"method": "POST", "url": "Observation"}} for each in results
+    ]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
 def encode(resource: dict[str, Any]) -> bytes:
