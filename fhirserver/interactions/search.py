@@ -19,7 +19,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import Page, Position
 
-_OTHER_COUNT: Final = "A walk through pages keeps its '_count'. Start the search again for pages of another size."
+OTHER_COUNT: Final = "A walk through pages keeps its '_count'. Start the search again for pages of another size."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ async def search_type(context: Context, request: SearchRequest, *, query: str, c
     if cursor is not None:
         opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
         if opened["count"] != request.count:
-            raise BadRequest(_OTHER_COUNT)
+            raise BadRequest(OTHER_COUNT)
         asked, position = opened["asked"], Position.from_dict(opened)
     page = await context.reads.find(request, permit, position=position)
 

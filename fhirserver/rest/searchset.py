@@ -32,8 +32,8 @@ _STATUS: Final = {"POST": "201 Created", "PUT": "200 OK", "DELETE": "204 No Cont
 def searchset_bundle(services: Services, path: str, request: SearchRequest, found: Found, cursor: str | None) -> bytes:
     """A page of search results, with what was used in its self link."""
     page = found.page
-    address = f"{services.base_url}/{path}"
-    links = _links(address, list(request.used), cursor, found.cursor)
+    address = f"{services.base_url}/{path}" if path else services.base_url
+    links = _links(address, list(request.used), cursor, found.next, found.previous)
     entries = _entries(services, page.matches, page.included, _issues(request, found))
     return _bundle("searchset", page.total, links, entries, found.asked)
 

@@ -49,13 +49,18 @@ async def search(request: Request) -> Answer:
 
 async def search_by_form(request: Request) -> Answer:
     """`POST [base]/[type]/_search`: the parameters of the address and those of the body together."""
+    return await _search(request, await posted(request))
+
+
+async def posted(request: Request) -> list[Pair]:
+    """The parameters of the address and those of the form in the body."""
     content_type = request.header(b"content-type")
     form = b""
     if content_type is not None and media_type(content_type)[0] == _FORM:
         form = await request.body()
     elif await request.body():
         raise UnsupportedMediaType(f"Search parameters are posted as {_FORM}.")
-    return await _search(request, request.parameters() + parse_query(form))
+    return request.parameters() + parse_query(form)
 
 
 async def _search(request: Request, pairs: list[Pair]) -> Answer:
@@ -64,15 +69,15 @@ async def _search(request: Request, pairs: list[Pair]) -> Answer:
     pretty = is_pretty(form_of(pairs, "_pretty"))
     pairs, cursor = part(pairs)
     parsed = _parse(request, pairs)
-    query = f"{_path(request)}?{as_query(sorted(parsed.used))}"
+    query = f"{_path(request)}?{as_query(sorted(pair for pair in parsed.used if pair[0] != '_count'))}"
     found = await search_type(request.context, parsed, query=query, cursor=cursor)
     services = request.context.services
-    found = await _cut(services, parsed, found)
+    found = await cut(services, parsed, found)
     body = searchset_bundle(services, _path(request), parsed, found, cursor)
     return Answer(200, body, content_type, is_pretty=pretty)
 
 
-async def _cut(services: Services, parsed: SearchRequest, found: Found) -> Found:
+async def cut(services: Services, parsed: SearchRequest, found: Found) -> Found:
     """The page, its resources as far as they are sent."""
     if parsed.subset == WHOLE:
         return found

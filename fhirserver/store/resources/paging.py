@@ -2,6 +2,7 @@
 
 Pages are keyset ranges over the sort scalars and `_id`, so a row whose match and sort values do not change is met exactly once.
 What has no value comes last, in both directions. MongoDB puts it last only when descending; ascending it is a range of its own.
+A page before a row is the page after it in the opposite order, turned round.
 
 https://hl7.org/fhir/R4/search.html#sort and https://hl7.org/fhir/R4/http.html#paging
 """
@@ -24,20 +25,21 @@ _STALE = "The page link does not fit this search any more. Start the search agai
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page: its value for each key of the order (None where it has none) and its id."""
+    """A row that a page follows, or with `before` precedes: its value for each key of the order (None: it has none) and its id."""
 
     order: str
     values: tuple[str | int | datetime | None, ...]
     id: str
+    before: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """What a cursor carries."""
-        return {"order": self.order, "values": list(self.values), "id": self.id}
+        return {"order": self.order, "values": list(self.values), "id": self.id, "before": self.before}
 
     @classmethod
     def from_dict(cls, sealed: Mapping[str, Any]) -> Position:
         """The position that a cursor carried."""
-        return cls(sealed["order"], tuple(sealed["values"]), sealed["id"])
+        return cls(sealed["order"], tuple(sealed["values"]), sealed["id"], sealed["before"])
 
 
 def order_of(keys: Sequence[SortKey]) -> Order:
@@ -62,9 +64,14 @@ def checked(position: Position | None, order: Order) -> Position | None:
     return position
 
 
-def position_of(order: Order, row: Document) -> Position:
-    """The position right behind this row."""
-    return Position(signature(order), tuple(_scalar(value_at(row, path)) for path, _ in order[:-1]), row["_id"])
+def position_of(order: Order, row: Document, *, before: bool = False) -> Position:
+    """The position right behind this row, or right before it."""
+    return Position(signature(order), tuple(_scalar(value_at(row, path)) for path, _ in order[:-1]), row["_id"], before)
+
+
+def turned(order: Order) -> Order:
+    """The opposite order."""
+    return tuple((path, -direction) for path, direction in order)
 
 
 def value_at(row: Any, path: str) -> Any:
@@ -75,7 +82,12 @@ def value_at(row: Any, path: str) -> Any:
 
 
 def ranges(order: Order, position: Position | None) -> list[Document]:
-    """The filters whose rows, one after the other and each in the order, are what follows the position; of one key and `_id`."""
+    """The filters whose rows, one after the other and each in the order, are what follows the position; of one key and `_id`.
+
+    Before a position it is what precedes it, each in the opposite order.
+    """
+    if position is not None and position.before:
+        return _ranges_before(turned(order), position)
     path, direction = order[0]
     is_sure = path in _NEVER_MISSING
     if position is None:
@@ -87,16 +99,33 @@ def ranges(order: Order, position: Position | None) -> list[Document]:
     value = position.values[0]
     if value is None:
         return [{path: None, "_id": {behind: position.id}}]
-    # `$nor` and not `$or`, so that the planner sees one range and not several.
-    seen = {path: value, "_id": {"$lte" if behind == "$gt" else "$gte": position.id}}
-    rest = {path: {beyond + "e": value}, "$nor": [seen]}
+    rest = _beyond(order, value, position.id)
     return [rest] if is_sure else [rest, {path: None}]
+
+
+def _ranges_before(order: Order, position: Position) -> list[Document]:
+    """The same in the opposite order, which is given: there what has no value comes first."""
+    path, direction = order[0]
+    if len(order) == 1:
+        return [{"_id": {"$gt" if direction > 0 else "$lt": position.id}}]
+    value = position.values[0]
+    if value is not None:
+        return [_beyond(order, value, position.id)]
+    return [{path: None, "_id": {"$gt" if order[1][1] > 0 else "$lt": position.id}}, {path: {"$ne": None}}]
+
+
+def _beyond(order: Order, value: Any, id: str) -> Document:
+    """What has a value and stands beyond this one and this id."""
+    (path, direction), (_, ids) = order
+    # `$nor` and not `$or`, so that the planner sees one range and not several.
+    seen = {path: value, "_id": {"$lte" if ids > 0 else "$gte": id}}
+    return {path: {"$gte" if direction > 0 else "$lte": value}, "$nor": [seen]}
 
 
 def pipeline(filter: Document, order: Order, position: Position | None, limit: int) -> list[Document]:
     """The ids and sort values that follow the position, for an order of several keys or one that no index keeps.
 
-    MongoDB sorts these in memory, so they are small: the rows themselves are fetched by id afterwards.
+    Before a position they are those that precede it, in the opposite order. MongoDB sorts these in memory, so they are small: the rows themselves are fetched by id afterwards.
     """
     computed: Document = {"_id": 1}
     sort: Document = {}
@@ -106,23 +135,25 @@ def pipeline(filter: Document, order: Order, position: Position | None, limit: i
         sort[f"missing{number}"] = 1
         sort[f"value{number}"] = direction
     sort["_id"] = order[-1][1]
+    if position is not None and position.before:
+        sort = {name: -direction for name, direction in sort.items()}
     stages: list[Document] = [{"$match": filter}, {"$project": computed}]
     if position is not None:
-        stages.append({"$match": {"$or": _following(order, position, sort)}})
+        stages.append({"$match": {"$or": _following(position, sort)}})
     return [*stages, {"$sort": sort}, {"$limit": limit}]
 
 
-def pipeline_position(order: Order, row: Document) -> Position:
-    """The position right behind a row of `pipeline`."""
+def pipeline_position(order: Order, row: Document, *, before: bool = False) -> Position:
+    """The position right behind a row of `pipeline`, or right before it."""
     values = tuple(_scalar(row.get(f"value{number}")) for number in range(len(order) - 1))
-    return Position(signature(order), values, row["_id"])
+    return Position(signature(order), values, row["_id"], before)
 
 
 def _scalar(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _following(order: Order, position: Position, sort: Document) -> list[Document]:
+def _following(position: Position, sort: Document) -> list[Document]:
     values: Document = {}
     for number, value in enumerate(position.values):
         values[f"missing{number}"] = int(value is None)

@@ -31,16 +31,16 @@ def bundle(request: SearchRequest, found: Found) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("request_", "found", "codes"),
     [
-        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, NOW), []),
+        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, None, NOW), []),
         (
             SearchRequest("Patient", All()),
-            Found(Page([MATCH], [], None, None, truncated_includes=True), None, NOW),
+            Found(Page([MATCH], [], None, None, truncated_includes=True), None, None, NOW),
             ["too-costly"],
         ),
-        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, NOW, "narrowed"), ["incomplete"]),
+        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, None, NOW, "narrowed"), ["incomplete"]),
         (
             SearchRequest("Patient", All(), ignored=(Issue("warning", "not-supported", "x"),)),
-            Found(Page([], [], None, None), None, NOW),
+            Found(Page([], [], None, None), None, None, NOW),
             ["not-supported"],
         ),
     ],
@@ -52,13 +52,13 @@ def test_what_is_not_whole_is_said(request_: SearchRequest, found: Found, codes:
 
 
 def test_a_page_lies_behind_the_moment_it_was_asked_for_by_the_bound_on_a_commit() -> None:
-    made = bundle(SearchRequest("Patient", All()), Found(Page([], [], 0, None), None, NOW))
+    made = bundle(SearchRequest("Patient", All()), Found(Page([], [], 0, None), None, None, NOW))
     assert made["meta"]["lastUpdated"] == "2026-01-01T11:59:55.000Z"
     assert made["total"] == 0
 
 
 def test_a_link_past_the_bound_is_refused() -> None:
     request = SearchRequest("Patient", All(), used=(("name", "a" * 8000),))
-    assert bundle(request, Found(Page([MATCH], [], None, None), None, NOW))["link"]
+    assert bundle(request, Found(Page([MATCH], [], None, None), None, None, NOW))["link"]
     with pytest.raises(TooCostly):
-        bundle(request, Found(Page([MATCH], [], None, None), "following", NOW))
+        bundle(request, Found(Page([MATCH], [], None, None), "following", None, NOW))
