@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/resourcelist.html
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
@@ -76,6 +77,9 @@ class Definitions:
         self._parameters = Lazy(self._file.structures, self._search_parameters)
         self.value_sets: Mapping[str, ValueSet] = Lazy(self._file.value_sets, self._value_set)
         self._children: dict[str, tuple[Element, ...]] = {}
+        self.core = self
+        self._further: Mapping[str, Mapping[str, SearchParameter]] = {}
+        self._awaited: Mapping[str, frozenset[str]] = {}
 
     @cached_property
     def compartments(self) -> Mapping[str, Compartment]:
@@ -109,9 +113,34 @@ class Definitions:
             found = self._children.setdefault(path, ())
         return found
 
+    def extended(
+        self, parameters: Mapping[str, Mapping[str, SearchParameter]], awaited: Mapping[str, frozenset[str]] | None = None
+    ) -> Definitions:
+        """R4 with further search parameters, by resource type and code; everything else is shared with `core`.
+
+        `awaited` are codes of each type that cannot be asked yet: it is only known that they will be."""
+        other = copy.copy(self.core)
+        other._further = {name: MappingProxyType(dict(each)) for name, each in parameters.items() if each}
+        other._awaited = awaited or {}
+        return other
+
+    def about(self, resource_type: str) -> Definitions:
+        """These definitions, or R4's own where they say nothing more of the type: what to remember things of a type by."""
+        return self if resource_type in self._further else self.core
+
     def search_parameters(self, resource_type: str) -> Mapping[str, SearchParameter]:
         """The search parameters of a resource type by code, those of every resource included; a KeyError if unknown."""
-        return self._parameters[resource_type]
+        known = self._parameters[resource_type]
+        further = self._further.get(resource_type)
+        return known if further is None else MappingProxyType({**known, **further})
+
+    def further_parameters(self, resource_type: str) -> Mapping[str, SearchParameter]:
+        """Those of the search parameters of a type that are not R4's."""
+        return self._further.get(resource_type, MappingProxyType({}))
+
+    def is_awaited(self, resource_type: str, code: str) -> bool:
+        """Whether a search parameter of this code is known, and cannot be asked yet."""
+        return code in self._awaited.get(resource_type, ())
 
     def value_set(self, canonical: str) -> ValueSet | None:
         """The expansion of a value set that no value may leave; None if it has none here."""

@@ -13,7 +13,7 @@ from fhirserver.fhirpath.compiling.check import Check
 from fhirserver.fhirpath.compiling.compiler import Compiler
 from fhirserver.fhirpath.compiling.elements import Static, TypeSystem
 from fhirserver.fhirpath.compiling.then import SEARCH, Direct, Emit, Reading
-from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.environment import STEPS, Environment
 from fhirserver.fhirpath.errors import FhirPathError
 from fhirserver.fhirpath.language.parser import parse
 from fhirserver.fhirpath.runtime import Step
@@ -53,7 +53,10 @@ class Plan:
     of one type have few shapes, so what to run is worked out once for each.
     """
 
-    def __init__(self, definitions: Definitions, resource_type: str, expressions: Mapping[str, str]) -> None:
+    def __init__(
+        self, definitions: Definitions, resource_type: str, expressions: Mapping[str, str], steps: int = STEPS
+    ) -> None:
+        self._steps = steps
         types = TypeSystem(definitions)
         programs = {name: _compiled(types, expression, resource_type) for name, expression in expressions.items()}
         self._programs = {name: program for name, program in programs.items() if program.step is not None}
@@ -70,6 +73,7 @@ class Plan:
             if nodes := [(type, item) for item in resource[key] if item is not None]:
                 found[name] = nodes
         environment = Environment(resource)
+        environment.steps = self._steps
         for name, step in shape.steps:
             nodes = []
             step(resource, environment, nodes)

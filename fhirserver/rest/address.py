@@ -37,6 +37,7 @@ class Kind(StrEnum):
     HISTORY = "[base]/[type]/[id]/_history"
     TYPE_HISTORY = "[base]/[type]/_history"
     SYSTEM_HISTORY = "[base]/_history"
+    SYSTEM_SEARCH = "[base]/_search"
     VERSION = "[base]/[type]/[id]/_history/[vid]"
     SYSTEM_OPERATION = "[base]/$[operation]"
     TYPE_OPERATION = "[base]/[type]/$[operation]"
@@ -95,6 +96,8 @@ class Addresses:
             return Address(Kind.METADATA)
         if name == "_history":
             return Address(Kind.SYSTEM_HISTORY)
+        if name == "_search":
+            return Address(Kind.SYSTEM_SEARCH)
         if name.startswith("$"):
             return self._operation(Kind.SYSTEM_OPERATION, name)
         return Address(Kind.TYPE, self._type(name))
@@ -158,9 +161,13 @@ LEVELS: Final = {
 """The level that an address of an operation speaks of."""
 
 
-@cache
 def addresses(definitions: Definitions) -> Addresses:
     """The parser for these definitions."""
+    return _addresses(definitions.core)
+
+
+@cache
+def _addresses(definitions: Definitions) -> Addresses:
     return Addresses(definitions.resource_types, members(definitions), OPERATIONS)
 
 

@@ -7,13 +7,16 @@ https://hl7.org/fhir/R4/searchparameter.html
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from fhirserver.definitions import Definitions, ValueSet
-from fhirserver.fhirpath import Plan, compile_path
+from fhirserver.fhirpath import FhirPathError, Plan, compile_path
+from fhirserver.search.custom import STEPS
 from fhirserver.search.endings import branches, elements_at
 from fhirserver.search.parameters import TYPES, token, words
 from fhirserver.search.parameters import composite as composites
@@ -57,7 +60,7 @@ class _Composite:
 
 @dataclass(frozen=True, slots=True)
 class _Extraction:
-    """How one resource type is read."""
+    """How one resource type is read; `further` is what is not R4's, each by itself, for it may fail."""
 
     plan: Plan
     stored: Mapping[str, _Stored]
@@ -65,6 +68,8 @@ class _Extraction:
     united: tuple[tuple[str, tuple[str, ...]], ...]
     paired: frozenset[str]
     has_narrative: bool
+    further: tuple[Plan, ...] = ()
+    further_composites: tuple[_Composite, ...] = ()
 
 
 class Extractor:
@@ -77,6 +82,22 @@ class Extractor:
         self._numbers: dict[Any, int] = {}
         self._written = _written(definitions)
 
+    def extended(self, definitions: Definitions) -> Extractor:
+        """The same for definitions with other further parameters: what they say nothing more of is not made again."""
+        other = copy.copy(self)
+        other._definitions = definitions
+        other._extractions = {
+            name: each
+            for name, each in self._extractions.items()
+            if definitions.about(name) is definitions.core and self._definitions.about(name) is definitions.core
+        }
+        return other
+
+    def prepare(self, resource_type: str) -> None:
+        """Make what is needed of a type now."""
+        if resource_type not in self._extractions:
+            self._extractions[resource_type] = self._extraction(resource_type)
+
     def extract(self, resource_type: str, resource: Mapping[str, Any]) -> tuple[Fields, Fields]:
         """The `index` and the `sort` of a valid resource."""
         extraction = self._extractions.get(resource_type)
@@ -88,6 +109,9 @@ class Extractor:
         circumstances = self._circumstances
         stored_as = extraction.stored
         nodes_of = extraction.plan(resource)
+        for further in extraction.further:
+            with suppress(FhirPathError):  # what fails selects nothing
+                nodes_of.update(further(resource))
         for code, nodes in nodes_of.items():
             parameter = stored_as.get(code)
             if parameter is None:
@@ -102,6 +126,9 @@ class Extractor:
                     index[code + suffix] = strings
         for composite in extraction.composites:
             self._together(composite, resource, nodes_of, index, memory)
+        for composite in extraction.further_composites:
+            with suppress(FhirPathError):
+                self._together(composite, resource, nodes_of, index, None)
         for code, united in extraction.united:
             scalars = [sort[each] for each in united if each in sort]
             if scalars:
@@ -111,8 +138,8 @@ class Extractor:
         self._words(resource, extraction.has_narrative, index)
         return index, sort
 
-    def _encoded(self, stored: _Stored, nodes: list[Node], memory: Memory) -> Indexed | None:
-        if len(nodes) != 1:
+    def _encoded(self, stored: _Stored, nodes: list[Node], memory: Memory | None) -> Indexed | None:
+        if memory is None or len(nodes) != 1:
             return stored.encoder(nodes, self._circumstances)
         key = (stored.number, id(nodes[0][1]))
         if key not in memory:
@@ -125,8 +152,9 @@ class Extractor:
         resource: Mapping[str, Any],
         nodes_of: Mapping[str, list[Node]],
         index: Fields,
-        memory: Memory,
+        memory: Memory | None,
     ) -> None:
+        # Without a memory where values are made on the way: another value could get the same identity.
         found: list[Node] = []
         if composite.at_root:
             entry = {}
@@ -162,7 +190,8 @@ class Extractor:
 
     def _extraction(self, resource_type: str) -> _Extraction:
         known = registry(self._definitions, resource_type)
-        indexed = {code: each for code, each in known.searchable.items() if each.is_indexed}
+        others = self._definitions.further_parameters(resource_type)
+        indexed = {code: each for code, each in known.searchable.items() if each.is_indexed and code not in others}
         expressions = {code: each.definition.expression for code, each in indexed.items() if not each.parts}
         stored = {code: self._stored(indexed[code], expression) for code, expression in expressions.items()}
         composites = tuple(self._composite(resource_type, each, expressions) for each in indexed.values() if each.parts)
@@ -170,7 +199,19 @@ class Extractor:
             (code, tuple(part.code for part in each.united)) for code, each in known.searchable.items() if each.united
         )
         plan = Plan(self._definitions, resource_type, expressions)
-        return _Extraction(plan, stored, composites, united, known.paired, "_text" in known.searchable)
+        extraction = _Extraction(plan, stored, composites, united, known.paired, "_text" in known.searchable)
+        return self._with_further(extraction, resource_type, [known.searchable[code] for code in others])
+
+    def _with_further(self, extraction: _Extraction, resource_type: str, others: list[Searchable]) -> _Extraction:
+        stored, plans, composites = dict(extraction.stored), [], []
+        for each in others:
+            expressions = {} if each.parts else {each.code: each.definition.expression}
+            if each.parts:
+                composites.append(self._composite(resource_type, each, expressions))
+            else:
+                stored[each.code] = self._stored(each, each.definition.expression)
+            plans.append(Plan(self._definitions, resource_type, expressions, STEPS))
+        return replace(extraction, stored=stored, further=tuple(plans), further_composites=tuple(composites))
 
     def _composite(self, resource_type: str, parameter: Searchable, expressions: dict[str, str]) -> _Composite:
         """The composite; what it needs of the plan is added to the plan's expressions."""
@@ -296,6 +337,9 @@ def _with_extensions(
 
 
 def _opened(node: Node, primitives: frozenset[str]) -> Iterator[Node]:
+    if node[0] != "Extension":
+        yield node
+        return
     for key, inner in node[1].items():
         if key.startswith("value"):
             name = key.removeprefix("value")

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html#include
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from fhirserver.definitions import Definitions
@@ -121,9 +121,13 @@ def _points_to(searchable: Searchable, target: str | None) -> bool:
     return target is None or not searchable.targets or target in searchable.targets
 
 
-@cache
 def canonical_targets(definitions: Definitions, resource_type: str, code: str) -> tuple[str, ...]:
     """The types that a reference parameter names by their canonical URL; none where it is of references only."""
+    return _canonical_targets(definitions.about(resource_type), resource_type, code)
+
+
+@lru_cache(maxsize=4_096)
+def _canonical_targets(definitions: Definitions, resource_type: str, code: str) -> tuple[str, ...]:
     searchable = registry(definitions, resource_type).searchable[code]
     kinds = {
         type.code

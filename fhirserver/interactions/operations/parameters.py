@@ -29,7 +29,7 @@ def typed(definitions: Definitions, operation: Operation, sent: Iterable[Sent]) 
     """The values by name. Raises BadRequest for what the operation does not take, or not in that form."""
     known = {
         name: each
-        for name, each in _incoming(definitions).get(operation.definition, {}).items()
+        for name, each in _incoming(definitions.core).get(operation.definition, {}).items()
         if name in operation.parameters
     }
     found: dict[str, list[Any]] = {}

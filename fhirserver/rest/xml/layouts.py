@@ -92,9 +92,13 @@ class Layouts:
         return Field(name, position, kind, type.code, content, element.is_list)
 
 
-@cache
 def layouts_of(definitions: Definitions) -> Layouts:
     """The layouts of these definitions, made once."""
+    return _layouts(definitions.core)
+
+
+@cache
+def _layouts(definitions: Definitions) -> Layouts:
     return Layouts(definitions)
 
 

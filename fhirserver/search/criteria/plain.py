@@ -65,6 +65,8 @@ def _missing(term: Term, searchable: Searchable) -> Expression:
 
 def _unknown(definitions: Definitions, resource_type: str, name: str) -> str:
     shown = name[:100]
+    if definitions.is_awaited(resource_type, name.partition(":")[0]):
+        return f"The parameter '{shown}' is known and not used yet: what is stored has still to be indexed for it."
     parameter = definitions.search_parameters(resource_type).get(name.partition(":")[0])
     if parameter is not None:
         return f"The parameter '{shown}' of the type {parameter.type} is not supported yet."

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html#quantity and https://ucum.org/ucum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -110,7 +110,7 @@ def _intervals(kind: str, value: Any) -> Iterator[Interval]:
             yield from _sampled(value)
         case "Money":
             yield from _quantity(value.get("value"), None, None, CURRENCIES, value.get("currency"))
-        case _:
+        case _ if isinstance(value, Mapping):  # an expression that is not R4's may end at anything
             yield from _quantity(*map(value.get, ("value", "comparator", "unit", "system", "code")))
 
 
