@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import bundles, conditionals, histories, instances, operations, patch, types
+from fhirserver.rest import across, bundles, conditionals, histories, instances, operations, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -36,9 +36,12 @@ class Route:
 _OPERATION: Final = {method: Route(OPERATION, operations.invoke, by_itself=True) for method in ("GET", "POST")}
 _SEARCH = Route("search-type", types.search)
 _SEARCH_BY_FORM = Route("search-type", types.search_by_form)
+_SEARCH_ACROSS = Route("search-system", across.search)
 
 _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.METADATA: {},
+    Kind.SYSTEM: {"GET": _SEARCH_ACROSS},
+    Kind.SYSTEM_SEARCH: {"POST": Route("search-system", across.search_by_form)},
     Kind.TYPE: {
         "GET": _SEARCH,
         "POST": Route("create", types.create),
@@ -66,12 +69,15 @@ _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
 """What an entry of a Bundle may ask for: everything but another Bundle of requests."""
 
 ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
-    Kind.SYSTEM: {"POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES), by_itself=True)},
     **_OF_ENTRIES,
+    Kind.SYSTEM: {
+        "GET": _SEARCH_ACROSS,
+        "POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES), by_itself=True),
+    },
 }
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
 
-_OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_HISTORY))
+_OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_SEARCH, Kind.SYSTEM_HISTORY))
 
 
 def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:

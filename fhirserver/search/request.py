@@ -29,6 +29,8 @@ class Bounds:
     """Reverse chains inside one another."""
     followed: int = 50
     """Kinds of other resources that one search asks about."""
+    types: int = 20
+    """Types that one search goes through."""
     default_count: int = 20
     max_count: int = 1_000
 

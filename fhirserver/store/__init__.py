@@ -9,10 +9,12 @@ from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal,
 from fhirserver.store.histories import Mark, Span, Walked
 from fhirserver.store.layout import LayoutError
 from fhirserver.store.resources import Page, Position
+from fhirserver.store.resources.across import Across, Place
 from fhirserver.store.store import Store
 from fhirserver.store.transaction import Refused, Tx
 
 __all__ = [
+    "Across",
     "By",
     "Change",
     "Derive",
@@ -21,6 +23,7 @@ __all__ = [
     "Mark",
     "Member",
     "Page",
+    "Place",
     "Position",
     "Prepared",
     "Refused",

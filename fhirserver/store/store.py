@@ -24,6 +24,7 @@ from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
+from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
 from fhirserver.store.versions import Versions
@@ -153,6 +154,12 @@ class Store:
     async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
         """The page of the search behind this position."""
         return await find(self._mongo, self._layout, request, permit, position)
+
+    async def find_across(
+        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
+    ) -> Across:
+        """The page of a search across types, each under its own permit, at this place."""
+        return await find_across(self._mongo, self._layout, requests, permits, place)
 
     async def facts(
         self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT

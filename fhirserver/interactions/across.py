@@ -1,0 +1,37 @@
+"""The search interaction across types, each under the permit of its own search.
+
+https://hl7.org/fhir/R4/http.html#search
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fhirserver.interactions.context import Context
+from fhirserver.interactions.search import OTHER_COUNT, Found, permit_of
+from fhirserver.interactions.terminology import answered
+from fhirserver.model.outcome import BadRequest
+from fhirserver.search.across import AcrossRequest
+from fhirserver.store import Page, Place
+
+
+async def search_system(context: Context, asked: AcrossRequest, *, query: str, cursor: str | None = None) -> Found:
+    """What matches and may be seen. A cursor is good for the query and its page size only. Raises Forbidden if the token does not
+    reach one of the types."""
+    services = context.services
+    since, place = context.now(), None
+    requests = [await answered(context, request) for request in asked.requests]
+    # Side by side: what the gate reads in one turn is one query.
+    permits = await asyncio.gather(*(permit_of(context, request) for request in requests))
+    audience, count = context.audience(query), requests[0].count
+    if cursor is not None:
+        opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
+        if opened["count"] != count:
+            raise BadRequest(OTHER_COUNT)
+        since, place = opened["asked"], Place.from_dict(opened)
+    found = await context.reads.find_across(requests, permits, place=place)
+    following = None
+    if found.next is not None:
+        held = found.next.as_dict() | {"asked": since, "count": count}
+        following = services.store.cursor.seal(held, audience=audience, now=services.clock())
+    return Found(Page(found.matches, [], found.total, None), following, None, since)
