@@ -23,6 +23,7 @@ from fhirserver.search.expression import (
     Exists,
     Expression,
     In,
+    Near,
     Not,
     Nothing,
     Or,
@@ -75,6 +76,17 @@ intervals = st.one_of(
     st.none(),
     st.lists(words, max_size=1),
 )
+# Both poles, the line of dates, and neighbours; the distances lie well between those of any two points.
+latitudes = st.sampled_from([-90.0, -17.0, 0.0, 55.752, 55.7601, 89.99, 90.0])
+longitudes = st.sampled_from([-180.0, -179.9, 0.0, 37.6175, 37.6186, 179.9, 180.0])
+distances = st.sampled_from([0.5, 50.0, 700.0, 5_000.0, 50_000.0, 7_000_000.0, 20_040_000.0])
+places = st.one_of(
+    st.none(),
+    st.builds(
+        lambda latitude, longitude: {"type": "Point", "coordinates": [longitude, latitude]}, latitudes, longitudes
+    ),
+)
+pairs = st.lists(st.fixed_dictionaries({}, optional={"a": texts, "b": intervals}), max_size=3)
 documents = st.fixed_dictionaries(
     {"updated": moments},
     optional={
@@ -86,6 +98,8 @@ documents = st.fixed_dictionaries(
                     "code": texts,
                     "name": st.one_of(st.none(), st.fixed_dictionaries({}, optional={"f": texts, "s": texts})),
                     "date": intervals,
+                    "near": places,
+                    "pair": pairs,
                 },
             ),
         ),
@@ -133,6 +147,11 @@ def trees(leaves: st.SearchStrategy[Expression], size: int) -> st.SearchStrategy
     )
 
 
+both = st.builds(
+    lambda one, other: And((one, Some("b", other))),
+    st.builds(In, st.just("a"), st.frozensets(words, max_size=3)),
+    trees(inner_leaves, 3),
+)
 leaves = st.one_of(
     st.builds(In, any_paths, st.frozensets(scalars, max_size=3)),
     st.builds(Within, any_paths, st.frozensets(scalars, max_size=3)),
@@ -142,6 +161,8 @@ leaves = st.one_of(
     st.builds(Containing, text_paths, words),
     st.builds(Suffixed, text_paths, words),
     st.builds(Some, st.just("index.date"), trees(inner_leaves, 4)),
+    st.builds(Some, st.just("index.pair"), both),
+    st.builds(Near, st.just("index.near"), latitudes, longitudes, distances),
     st.just(All()),
     st.just(Nothing()),
 )
