@@ -1,7 +1,8 @@
 """The fast reader: whether a resource is surely valid, its invariants included.
 
-What it does not accept, `walk` and `invariants` explain, or accept after all. Each shape becomes a table from JSON name to a check, most of them functions written in C, and one closure that runs it.
-Rare forms (siblings of primitives, contained resources, absolute references) are left to them.
+What it does not accept, `walk` and `invariants` explain, or accept after all. Each shape becomes a table from JSON name to a
+check, most of them functions written in C, and one closure that runs it. Rare forms (what stands beside primitives that repeat or
+are a choice of types) are left to them.
 
 https://hl7.org/fhir/R4/json.html
 """
@@ -18,7 +19,8 @@ from fhirserver.fhirpath.xhtml import has_content, xhtml_fault
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.bindings import concept_fault
 from fhirserver.validation.datatypes import PRIMITIVES
-from fhirserver.validation.invariants import Invariants, broken
+from fhirserver.validation.invariants import NOT_CONTAINED, Invariants, broken
+from fhirserver.validation.references import Container, reference_fault
 from fhirserver.validation.rules import NATIVE, OF_CONTAINED, Rule, Rules
 from fhirserver.validation.shapes import Property, Shape, Shapes
 
@@ -35,11 +37,16 @@ class Acceptor:
         self._rules = rules
         self._objects: dict[tuple[str, frozenset[str]], Check] = {}
         self._warnings: dict[str, tuple[Rule, ...]] = {}
+        self._of_containers: dict[str, tuple[Rule, ...]] = {}
         # The checks take nothing but the value, so what rules need to know besides stands here, one resource at a time.
         self._lock = Lock()
         self._environment = Environment(None)
         self._is_inner = False
+        self._is_contained = False
         self._is_advised = False
+        self._is_odd = False
+        self._owner: dict[str, Any] = {}
+        """The resource that `#` references are of."""
         self._invariants = Invariants(shapes, rules)
 
     def accepts(self, resource: Any) -> bool:
@@ -50,8 +57,8 @@ class Acceptor:
         """The warnings about a valid resource; None if it is not surely valid."""
         with self._lock:
             environment = self._environment
-            environment.steps = Environment.steps
-            self._is_inner = self._is_advised = False
+            environment.steps, environment.root = Environment.steps, None
+            self._is_inner = self._is_contained = self._is_advised = False
             try:
                 if not self._resource(resource):
                     return None
@@ -70,21 +77,47 @@ class Acceptor:
 
     def _resource(self, value: Any) -> object:
         type = value["resourceType"]
-        check = self._objects.get((type, _ANY))
+        check = self._objects.get((type, _ANY)) or self._made(type)
         if check is None:
-            if type not in self._shapes.resource_types:
-                return False
-            rules = self._rules.of(type)
-            self._warnings[type] = tuple(rule for rule in rules if rule.severity == "warning")
-            check = self._object(self._shapes[type], _ANY)
-        environment, outer = self._environment, self._environment.resource
+            return False
+        environment, outer, owner = self._environment, self._environment.resource, self._owner
         environment.resource = value
+        if not self._is_contained:
+            self._owner = value
         if not check(value):
             return False
+        if "contained" in value:
+            for rule in self._of_containers[type]:
+                if not rule.holds(value, environment):
+                    return False
         if self._is_inner:
-            self._is_advised |= not all(rule.holds(value, environment) for rule in self._warnings[type])
-        environment.resource = outer
+            # What is contained is told in the narrative around it.
+            self._is_advised |= not all(
+                rule.holds(value, environment) or (self._is_contained and rule.key in NOT_CONTAINED)
+                for rule in self._warnings[type]
+            )
+        environment.resource, self._owner = outer, owner
         return True
+
+    def _made(self, type: str) -> Check | None:
+        """The check of a resource type that comes first; None if there is no such type."""
+        if type not in self._shapes.resource_types:
+            return None
+        rules = self._rules.of(type)
+        self._warnings[type] = tuple(rule for rule in rules if rule.severity == "warning")
+        self._of_containers[type] = tuple(rule for rule in rules if rule.key in OF_CONTAINED)
+        return self._object(self._shapes[type], _ANY)
+
+    def _contained(self, value: Any) -> object:
+        """The resources that another one contains: each with an id of its own, none with others inside."""
+        if self._is_contained or type(value) is not list or not value:
+            return False
+        if len({each["id"] for each in value}) != len(value):
+            return False
+        self._is_contained, self._environment.root = True, self._environment.resource
+        found = all(map(self._inner_resource, value))
+        self._is_contained, self._environment.root = False, None
+        return found
 
     def _object(self, shape: Shape, targets: frozenset[str]) -> Check:
         """The check of a shape; for a Reference, one for each set of targets."""
@@ -94,6 +127,8 @@ class Acceptor:
         table: dict[str, Check] = {}
         check = _extension(shape, table) if shape.name == "Extension" else _object(shape, table)
         check = self._ruled(check, self._rules_of_shape(shape))
+        if shape.name == "Reference":
+            check, text = self._refers(check, targets)
         # Shapes hold each other in circles, so the check is known before its table is full.
         self._objects[shape.name, targets] = check
         if shape.is_resource:
@@ -102,11 +137,40 @@ class Acceptor:
             if property.is_allowed and property.name != "contained":
                 one = self._item(property)
                 table[property.name] = _list(one) if property.is_list else one
+                if self._may_have_sibling(property):
+                    table[f"_{property.name}"] = self._object(self._shapes["Element"], _ANY)
+        if shape.is_resource and "contained" in shape.properties:
+            table["contained"] = self._contained
         if shape.name == "Reference":
-            table["reference"] = _reference(targets or self._shapes.resource_types)
-            # Must agree with the reference: rare, and for `walk` to see.
-            del table["type"]
+            table["reference"] = text
         return check
+
+    def _may_have_sibling(self, property: Property) -> bool:
+        """Whether what stands beside a primitive can be looked at by itself, without the primitive."""
+        is_alone = property.has_sibling and not property.is_list and not property.element.is_choice
+        return is_alone and all(rule.key in NATIVE for rule in self._shapes.rules_of(property, self._rules))
+
+    def _refers(self, check: Check, targets: frozenset[str]) -> tuple[Check, Check]:
+        """The check of a Reference, and of its text: relative ones at a glance, the others by `reference_fault`."""
+        is_relative = _reference(targets or self._shapes.resource_types)
+        fits, types = PRIMITIVES["string"].fits, self._shapes.resource_types
+
+        def text(value: Any) -> object:
+            if is_relative(value):
+                return True
+            self._is_odd = True
+            return fits(value)
+
+        def refers(value: Any) -> bool:
+            # An identifier in a Reference has a Reference in it.
+            outer, self._is_odd = self._is_odd, False
+            found = check(value)
+            is_odd, self._is_odd = self._is_odd or "type" in value, outer
+            if not found or not is_odd:
+                return bool(found)
+            return reference_fault(value, targets, Container.of(self._owner), types) is None
+
+        return refers, text
 
     def _rules_of_shape(self, shape: Shape) -> Sequence[Rule]:
         """The rules of a type or nested element itself; warnings of a resource are asked apart."""

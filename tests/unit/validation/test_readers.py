@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fhirserver.definitions import load
 from fhirserver.validation.accept import Acceptor
+from fhirserver.validation.invariants import Invariants
 from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
 from fhirserver.validation.walk import walk
@@ -20,7 +21,8 @@ from tests.data.examples import example_resources
 from tests.unit.validation.samples import Absent, changed, names, paths, sample
 
 SHAPES = Shapes(load())
-ACCEPTOR = Acceptor(SHAPES, Rules(load()))
+RULES = Rules(load())
+ACCEPTOR = Acceptor(SHAPES, RULES)
 
 SAMPLES = [sample(name) for name in names()]
 WRONG: list[Any] = [
@@ -74,12 +76,16 @@ def broken(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(broken())
+@settings(deadline=None)
 def test_the_fast_reader_accepts_only_what_the_exact_one_does(resource: dict[str, Any]) -> None:
-    if ACCEPTOR.accepts(resource):
+    advice = ACCEPTOR.advice(resource)
+    if advice is not None:
         assert walk(SHAPES, resource) == []
+        assert Invariants(SHAPES, RULES).issues(resource) == list(advice)
 
 
 @given(broken())
+@settings(deadline=None)
 def test_what_fhir_resources_refuses_is_refused(resource: dict[str, Any]) -> None:
     try:
         get_fhir_model_class(resource["resourceType"]).model_validate(copy.deepcopy(resource))
@@ -88,6 +94,7 @@ def test_what_fhir_resources_refuses_is_refused(resource: dict[str, Any]) -> Non
 
 
 @given(broken() | st.recursive(st.sampled_from(WRONG), lambda inner: st.dictionaries(st.sampled_from(KEYS), inner)))
+@settings(deadline=None)
 def test_nothing_makes_a_reader_stumble(resource: Any) -> None:
     accepted, issues = ACCEPTOR.accepts(resource), walk(SHAPES, resource)
     assert not (accepted and issues)
@@ -96,9 +103,44 @@ def test_nothing_makes_a_reader_stumble(resource: Any) -> None:
         assert issue.diagnostics[-1] in ".?"
 
 
-@pytest.mark.parametrize("name", ["observation", "condition", "bundle", "questionnaire", "parameters"])
+@pytest.mark.parametrize("name", ["observation", "condition", "bundle", "questionnaire", "parameters", "prescription"])
 def test_common_resources_take_the_fast_way(name: str) -> None:
     assert ACCEPTOR.accepts(sample(name))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("contained",), []),
+        (("contained", 0, "id"), "o"),
+        (("contained", 0, "id"), Absent),
+        (("contained", 0, "contained"), [{"resourceType": "Organization", "id": "x", "name": "x"}]),
+        (("contained", 0, "text"), {"status": "generated", "div": "<div xmlns='http://www.w3.org/1999/xhtml'/>"}),
+        (("contained", 0, "meta"), {"versionId": "1"}),
+        (("contained", 0, "manufacturer", "reference"), "#n"),
+        (("contained", 0, "manufacturer", "reference"), "#m"),
+        (("contained", 1, "name"), Absent),
+        (("medicationReference", "reference"), "#o"),
+        (("medicationReference", "reference"), "Medication/m"),
+        (("subject", "type"), "Group"),
+        (("subject", "reference"), "http://example.org/fhir/Observation/1"),
+        (("requester", "type"), "Medication"),
+        (("_status",), {}),
+        (("_status",), {"extension": [{"url": "a"}]}),
+    ],
+)
+def test_the_fast_reader_sees_what_is_wrong_with_contained_resources_and_siblings(path: Any, value: Any) -> None:
+    """Each is an error, which only the exact readers tell."""
+    resource = changed(sample("prescription"), path, value)
+    assert not ACCEPTOR.accepts(resource)
+    assert walk(SHAPES, resource) + Invariants(SHAPES, RULES).issues(resource) != []
+
+
+def test_siblings_and_absolute_references_take_the_fast_way() -> None:
+    extension = {"extension": [{"url": "http://example.org/a", "valueCode": "b"}]}
+    resource = sample("prescription") | {"_status": extension, "subject": {"reference": "http://example.org/Patient/1"}}
+    assert ACCEPTOR.advice(resource) is not None
+    assert not ACCEPTOR.accepts(resource | {"_status": {"id": "a", "extension": [{}]}})
 
 
 PROVENANCE = {
