@@ -1,0 +1,70 @@
+"""The terminology tables: code systems, value sets and concept maps given, questions about them, and what the answers are.
+
+Each file of `terminology/` names its clause, what is `given` to all of its rows, and rows as those of the exchange tables.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from fhirserver.settings import Settings
+from tests.conformance.test_exchange_tables import STEP_KEYS, asked, filled, value_kept
+from tests.integration.serving import Server, serving
+
+Row = dict[str, Any]
+
+TABLES = {
+    path.stem: json.loads(path.read_text("utf-8")) for path in sorted(Path(__file__).parent.glob("terminology/*.json"))
+}
+ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, table in TABLES.items() for row in table["rows"]]
+
+
+@pytest.fixture(scope="module")
+async def server(mongo_url: str) -> AsyncIterator[Server]:
+    """An open server that holds what is given to all rows."""
+    database = f"terms{uuid.uuid4().hex[:12]}"
+    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+        given = {
+            (each["resourceType"], each["id"]): each for table in TABLES.values() for each in table.get("given", ())
+        }
+        entries = [
+            {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+            for each in given.values()
+        ]
+        answer = await running("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert answer.status_code == 200, answer.text
+        yield running
+    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
+    client.drop_database(database)
+    client.close()
+
+
+@pytest.mark.parametrize("row", ROWS)
+async def test_terminology_answers_as_the_clause_says(server: Server, row: Row) -> None:
+    kept = {"x": f"x-{uuid.uuid4().hex[:12]}"}
+    for resource in filled(row.get("given", []), kept):
+        await server.put(resource)
+    for step in row.get("steps", [row]):
+        answer = await asked(server, filled({key: step[key] for key in STEP_KEYS & step.keys()}, kept))
+        for name, place in step.get("keep", {}).items():
+            kept[name] = str(value_kept(answer, place))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_one_that_the_runner_reads(name: str) -> None:
+    """No key is misspelt, no name given twice, and every row says which status it expects."""
+    table = TABLES[name]
+    assert table["clause"].startswith("https://")
+    assert [each for each, count in Counter(row["name"] for row in table["rows"]).items() if count > 1] == []
+    for row in table["rows"]:
+        assert row.keys() <= STEP_KEYS | {"name", "given", "steps"}, row["name"]
+        for step in row.get("steps", [row]):
+            assert {"request", "status"} <= step.keys(), row["name"]
