@@ -12,6 +12,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import pymongo
@@ -21,6 +22,7 @@ from fhirserver.model.outcome import Unavailable
 from fhirserver.store.client import DURABLE, Mongo, Query, Session
 from fhirserver.store.commit.attempt import Aborted, Attempt
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Seal, Write
 from fhirserver.store.feed import COMMIT_BOUND
@@ -40,8 +42,11 @@ class _Slow(Exception):
 class Bulk:
     """Prepares writes, and inserts batches of them."""
 
-    def __init__(self, mongo: Mongo, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool) -> None:
+    def __init__(
+        self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
+    ) -> None:
         self._mongo = mongo
+        self._fence = fence
         self._clock = clock
         self._seal = seal
         self._native_copy = native_copy
@@ -70,7 +75,8 @@ class Bulk:
     async def _until(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
         for number in range(1, _TRIES):
             try:
-                return await self._attempt(session, units)
+                with self._fence.flight():
+                    return await self._attempt(session, units)
             except Aborted:
                 pass  # somebody else has just written one of them
             except PyMongoError as error:
@@ -90,9 +96,11 @@ class Bulk:
                 await session.start_transaction(write_concern=DURABLE)
                 taken = await self._taken(session, units)
                 is_free = [taken.isdisjoint(map(_key, unit)) for unit in units]
-                group = [each for unit, free in zip(units, is_free, strict=True) if free for each in unit]
+                fresh = partial(self._fence.freshly, native_copy=self._native_copy)
+                group = [fresh(each) for unit, free in zip(units, is_free, strict=True) if free for each in unit]
                 if group:
                     await attempt.run(group, check_ids=False, known_free=True)
+                    self._fence.check()
                     await finish(session)
             return is_free
         finally:

@@ -57,10 +57,11 @@ class Documents:
             filter = {"_id": document["_id"]} | {key: {"$eq": value} for key, value in expected.items()}
             return (await self._collection.replace_one(filter, document)).matched_count == 1
 
-    async def delete(self, key: str) -> bool:
-        """Remove the row; whether there was one."""
+    async def delete(self, key: str, expected: Mapping[str, Any] | None = None) -> bool:
+        """Remove the row, if it still holds the `expected` values; whether there was such a one."""
         with translated():
-            return (await self._collection.delete_one({"_id": key})).deleted_count == 1
+            filter = {"_id": key} | {name: {"$eq": value} for name, value in (expected or {}).items()}
+            return (await self._collection.delete_one(filter)).deleted_count == 1
 
     async def find(self, expression: Expression, *, limit: int = FIND_LIMIT) -> list[Document]:
         """At most `limit` rows of which the expression is true, by key."""

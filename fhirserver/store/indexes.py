@@ -185,9 +185,9 @@ def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str
     return None if _others(resource_type, expression, broad) else broad
 
 
-def serves(resource_type: str, expression: Expression) -> bool:
-    """Whether some index narrows a search, or gives it a place to start."""
-    return bool(_served(expression, _starts(resource_type)))
+def serves(resource_type: str, expression: Expression, leads: frozenset[str] = frozenset()) -> bool:
+    """Whether some index narrows a search, or gives it a place to start; `leads` are those of indexes beside the table."""
+    return bool(_served(expression, _starts(resource_type) | leads))
 
 
 def orders(resource_type: str, order: Sequence[tuple[str, int]]) -> bool:

@@ -7,7 +7,7 @@ needs are made, because 292 collections with all their indexes are 2,500 files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pymongo.errors import OperationFailure
@@ -46,6 +46,8 @@ class Layout:
         self._making: dict[str, asyncio.Lock] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.building: set[tuple[str, str]] = set()
+        self.leads: Mapping[str, frozenset[str]] = {}
+        """The paths with which indexes lead that are not in the table, by type."""
 
     async def start(self, types: Iterable[str]) -> None:
         """Make the collections of these types, and see to those that are there."""

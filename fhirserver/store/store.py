@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
@@ -10,19 +10,22 @@ from fhirserver.model.outcome import Conflict, FhirError, NotSupported
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
+from fhirserver.search.registry import Searchable
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import changes as change_stream
+from fhirserver.store import further
 from fhirserver.store.bulk import Bulk
 from fhirserver.store.client import QUERY_MS, Document, Mongo, translated
 from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit import Committer, Derive, Prepared, Seal, Write, Written, request_rows
+from fhirserver.store.commit.fence import Fence
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
 from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
-from fhirserver.store.reindex import Reindexer
+from fhirserver.store.reindex import Reindexer, Stride
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.meta import meta_in_use
@@ -44,6 +47,8 @@ class Store:
 
     cursor: CursorSeal
     """Seals and opens page cursors; there once the store has started."""
+    fence: Fence
+    """Keeps back what was derived by search parameters that are not in force any more."""
 
     def __init__(
         self,
@@ -61,9 +66,10 @@ class Store:
         self._histories = Histories(mongo)
         self._facts = Facts(mongo, self._coalescer)
         self._layout = Layout(mongo)
-        self._committer = Committer(mongo, clock=clock, seal=seal, native_copy=native_copy)
-        self._bulk = Bulk(mongo, clock=clock, seal=seal, native_copy=native_copy)
-        self._transactor = Transactor(mongo, self._layout, clock=clock, seal=seal, native_copy=native_copy)
+        self.fence = Fence(derive)
+        self._committer = Committer(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
+        self._bulk = Bulk(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
+        self._transactor = Transactor(mongo, self._layout, self.fence, clock=clock, seal=seal, native_copy=native_copy)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
         self._native_copy = native_copy
         self._is_started = False
@@ -227,3 +233,35 @@ class Store:
         if resource_type is None:
             await self._layout.record()
         return rows
+
+    async def rederive(self, resource_type: str, after: Any = None, *, history: bool = False) -> Stride | None:
+        """Make the derived fields of the next rows behind a key again, of the current versions or of the older; None at the end."""
+        await self._layout.ensure(resource_type)
+        permit = Permit.system("reindex")
+        collection = f"{resource_type}.history" if history else resource_type
+        return await self._reindexer.step(resource_type, collection, after, permit)
+
+    async def types(self) -> list[str]:
+        """The resource types of which something was ever stored, or that a clinic surely needs."""
+        return await self._layout.types()
+
+    async def rows(self, collection: str) -> int:
+        """About how many rows a collection has, whoever may see them."""
+        with translated():
+            count: int = (await self._mongo.command({"count": collection, "maxTimeMS": QUERY_MS}))["n"]
+        return count
+
+    async def adapt_indexes(self, resource_type: str, parameters: Iterable[Searchable]) -> None:
+        """The type's collection has the indexes of these parameters, which are not R4's, and none of others."""
+        await self._layout.ensure(resource_type)
+        await further.adapt(self._mongo, resource_type, parameters)
+
+    def lead_by(self, leads: Mapping[str, frozenset[str]]) -> None:
+        """From now on the paths with which further indexes lead, by type, are these."""
+        self._layout.leads = leads
+
+    async def database_time(self) -> datetime:
+        """The clock of the database, which all servers share."""
+        with translated():
+            now: datetime = (await self._mongo.command({"hello": 1}))["localTime"]
+        return now.replace(tzinfo=UTC)

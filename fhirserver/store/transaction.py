@@ -29,6 +29,7 @@ from fhirserver.store.client import DURABLE, Document, Mongo, Session
 from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import prepare
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
@@ -70,7 +71,9 @@ class _Locked(Aborted):
 class Tx:
     """What the body of a transaction works with. It sees its own writes; nobody else does before the commit."""
 
-    def __init__(self, mongo: Bound, layout: Layout, attempt: Attempt, *, native_copy: bool, check_ids: bool) -> None:
+    def __init__(
+        self, mongo: Bound, layout: Layout, attempt: Attempt, fence: Fence, *, native_copy: bool, check_ids: bool
+    ) -> None:
         coalescer = Coalescer(mongo)
         self._mongo = mongo
         self._layout = layout
@@ -78,6 +81,7 @@ class Tx:
         self._histories = Histories(mongo)
         self._facts = Facts(mongo, coalescer)
         self._attempt = attempt
+        self._fence = fence
         self._native_copy = native_copy
         self._check_ids = check_ids
         self.has_written = False
@@ -132,7 +136,7 @@ class Tx:
 
     async def write(self, writes: Sequence[Write]) -> list[Written | None]:
         """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be."""
-        prepared = [prepare(write, native_copy=self._native_copy) for write in writes]
+        prepared = [prepare(self._fence.fresh(write), native_copy=self._native_copy) for write in writes]
         outcomes = await self._attempt.run(prepared, check_ids=self._check_ids, whole=True)
         done: list[Written | None] = []
         for index, outcome in enumerate(outcomes):
@@ -158,9 +162,17 @@ class Transactor:
     """Runs transactions, each in a session of its own."""
 
     def __init__(
-        self, mongo: Mongo, layout: Layout, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
+        self,
+        mongo: Mongo,
+        layout: Layout,
+        fence: Fence,
+        *,
+        clock: Callable[[], datetime],
+        seal: Seal,
+        native_copy: bool,
     ) -> None:
         self._mongo = mongo
+        self._fence = fence
         self._layout = layout
         self._clock = clock
         self._seal = seal
@@ -206,7 +218,8 @@ class Transactor:
         aborted, pause = 0, _PAUSE
         while True:
             try:
-                return await self._attempt(session, body, keys, deadline, check_ids=aborted > 0)
+                with self._fence.flight():
+                    return await self._attempt(session, body, keys, deadline, check_ids=aborted > 0)
             except Aborted as error:
                 aborted += 1
                 if aborted > _ABORTS and not isinstance(error, _Locked):
@@ -226,7 +239,7 @@ class Transactor:
     ) -> T:
         mongo = Bound(self._mongo, session, deadline)
         attempt = Attempt(mongo, session, self._clock, self._seal)
-        tx = Tx(mongo, self._layout, attempt, native_copy=self._native_copy, check_ids=check_ids)
+        tx = Tx(mongo, self._layout, attempt, self._fence, native_copy=self._native_copy, check_ids=check_ids)
         try:
             await session.start_transaction(write_concern=DURABLE)
             if keys:
@@ -236,6 +249,7 @@ class Transactor:
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:
                     raise Unavailable
+                self._fence.check()
                 with pymongo.timeout(left):
                     await finish(session)
             return given

@@ -11,8 +11,9 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import pymongo
@@ -22,6 +23,7 @@ from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.store.client import DURABLE, Mongo, Session, fresh
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
@@ -52,8 +54,11 @@ class _Waiting:
 class Committer:
     """The queue of writes, and the one task that commits them."""
 
-    def __init__(self, mongo: Mongo, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool) -> None:
+    def __init__(
+        self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
+    ) -> None:
         self._mongo = mongo
+        self._fence = fence
         self._clock = clock
         self._seal = seal
         self._native_copy = native_copy
@@ -83,7 +88,7 @@ class Committer:
             async with self._mongo.client.start_session(causal_consistency=False) as session:
                 while group := self._take():
                     try:
-                        await self._commit(session, group)
+                        await self._fly(session, group)
                     except Exception as error:
                         _refuse(group, error)
         except Exception as error:
@@ -117,6 +122,11 @@ class Committer:
             keys.add(key)
         self._queue.extendleft(reversed(left))
         return group
+
+    async def _fly(self, session: Session, group: Sequence[_Waiting]) -> None:
+        with self._fence.flight():
+            fresh = partial(self._fence.freshly, native_copy=self._native_copy)
+            await self._commit(session, [replace(each, prepared=fresh(each.prepared)) for each in group])
 
     async def _commit(self, session: Session, group: Sequence[_Waiting], *, once: bool = False) -> None:
         """Try until it is done, or is known to be impossible, or the time is up; raises HeldUp after one try if it is `once`."""
@@ -157,7 +167,7 @@ class Committer:
     async def _go_alone(self, waiting: _Waiting) -> None:
         try:
             async with self._mongo.client.start_session(causal_consistency=False) as session:
-                await self._commit(session, [waiting])
+                await self._fly(session, [waiting])
         except Exception as error:
             _refuse([waiting], error)
 
@@ -171,6 +181,7 @@ class Committer:
                 await session.start_transaction(write_concern=DURABLE)
                 outcomes = await attempt.run([waiting.prepared for waiting in group], check_ids=check_ids)
                 if any(isinstance(outcome, Written) for outcome in outcomes):
+                    self._fence.check()
                     await finish(session)
             return outcomes
         finally:

@@ -88,16 +88,24 @@ def derived_fields(derived: Derived) -> Document:
         if isinstance(values, dict) and "r" in values:
             references.update(dict.fromkeys(values["r"]))
     index = {**derived.index, "_refs": list(references)} if references else derived.index
-    return {"index": index, "sort": derived.sort, "security": derived.security}
+    fields: Document = {"index": index, "sort": derived.sort, "security": derived.security}
+    if derived.generation:
+        fields["generation"] = derived.generation
+    return fields
 
 
-def finish(prepared: Prepared, version: int, updated: datetime) -> tuple[bytes, RawBSONDocument]:
-    """The exact text of the version, and its document."""
+def finish(
+    prepared: Prepared, version: int, updated: datetime, *, created: bool | None = None
+) -> tuple[bytes, RawBSONDocument]:
+    """The exact text of the version, and its document. Of a first version it need not be said that it is `created`."""
     write, tail = prepared.write, prepared.tail
     meta = {"versionId": str(version), "lastUpdated": instant(updated), **prepared.meta}
     head = json.dump({"resourceType": write.resource_type, "id": write.id, "meta": meta})
     text = head if tail == b"{}" else head[:-1] + b"," + tail[1:]
-    parts = [bson.encode({"_id": write.id, "version": version, "updated": updated, "json": text}), prepared.facts]
+    fields: Document = {"_id": write.id, "version": version, "updated": updated, "json": text}
+    if created is not None:
+        fields["created"] = created
+    parts = [bson.encode(fields), prepared.facts]
     if prepared.native_tail is not None:
         parts.append(_embedded(b"resource", _joined([_native(head), prepared.native_tail])))
     return text, RawBSONDocument(_joined(parts))

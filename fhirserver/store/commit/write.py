@@ -24,11 +24,14 @@ class By:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is computed from a resource and stored beside it: search values, sort scalars, security facts."""
+    """What is computed from a resource and stored beside it: search values, sort scalars, security facts.
+
+    `generation` says by which search parameters: it grows with every change of them."""
 
     index: dict[str, Any]
     sort: dict[str, Any]
     security: dict[str, Any]
+    generation: int = 0
 
 
 Derive = Callable[[str, Resource], Derived]

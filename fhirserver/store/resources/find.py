@@ -48,7 +48,7 @@ async def find(mongo: Mongo, layout: Layout, request: SearchRequest, permit: Per
     wanted = all_of(request.expression, permit.of(request.resource_type))
     if isinstance(wanted, Nothing):
         return Page([], [], 0 if wants_total else None, None)
-    plan = planned(request, all_of(wanted, LIVE))
+    plan = planned(request, all_of(wanted, LIVE), layout.leads.get(request.resource_type, frozenset()))
     if plan.index is not None:
         layout.demand(request.resource_type, plan.index)
     total = await _total(mongo, plan, request) if wants_total else None

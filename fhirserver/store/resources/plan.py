@@ -53,8 +53,8 @@ class Plan:
         return query_ms if self.is_served else max(query_ms // UNSERVED, 1)
 
 
-def plan(request: SearchRequest, wanted: Expression) -> Plan:
-    """The plan of a search; `wanted` is its expression with the permit."""
+def plan(request: SearchRequest, wanted: Expression, leads: frozenset[str] = frozenset()) -> Plan:
+    """The plan of a search; `wanted` is its expression with the permit, `leads` are those of indexes beside the table."""
     asked = paging.order_of(request.sort) if request.sort else None
     resource_type, expression = request.resource_type, request.expression
     index = indexes.choose(resource_type, expression, asked)
@@ -62,7 +62,7 @@ def plan(request: SearchRequest, wanted: Expression) -> Plan:
         wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
     # Without `_sort` any order will do: the one that the index has costs nothing.
     order = asked or (index.order if index is not None else indexes.BY_ID)
-    is_served = index is not None or isinstance(expression, All) or indexes.serves(resource_type, expression)
+    is_served = index is not None or isinstance(expression, All) or indexes.serves(resource_type, expression, leads)
     return Plan(resource_type, compile_filter(wanted), order, index, is_served)
 
 
