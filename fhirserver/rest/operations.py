@@ -10,6 +10,7 @@ from typing import Any, Final
 from fhirserver.interactions.operations import OPERATIONS, Invocation, Operation, Searchset, typed
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, MethodNotAllowed, NotSupported
+from fhirserver.rest import graphql
 from fhirserver.rest.address import LEVELS, Address
 from fhirserver.rest.parameters import FORM, Pair, part
 from fhirserver.rest.request import Request
@@ -28,9 +29,11 @@ async def invoke(request: Request) -> Answer:
         raise NotSupported
     if request.method == "GET" and operation.affects_state:
         raise MethodNotAllowed("This operation changes something: it is invoked with POST.", allow=("POST",))
-    content_type = request.content_type()
+    content_type = request.content_type() if operation.gives_resource else graphql.content_type(request)
     invocation = await _invocation(request, operation)
     found = await operation.handle(request.context, invocation)
+    if not operation.gives_resource:
+        return Answer(200, dump(found), content_type, is_raw=True)
     if isinstance(found, Searchset):
         return Answer(200, await _page(request, found, invocation.cursor), content_type)
     return Answer(200, dump(found), content_type)
@@ -63,6 +66,8 @@ async def _sent(request: Request, operation: Operation) -> list[tuple[str, Any]]
     """The parameters of a body, or the body as the resource that an operation takes; it can be posted without one."""
     if b"content-type" not in request.headers and not await request.body():
         return []
+    if not operation.gives_resource and graphql.is_sent(request):
+        return await graphql.sent(request)
     resource = await request.resource()
     if not isinstance(resource, dict) or resource.get("resourceType") != "Parameters":
         if _RESOURCE in operation.parameters:

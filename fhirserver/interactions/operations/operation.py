@@ -72,6 +72,7 @@ class Operation:
 
     `parameters` are those that it takes, typed by the definition; `takes_search` says that search parameters of the type come
     beside them, `has_pages` that its answer is continued by links. `resource_types` are the types it stands on: all, if None.
+    Where not `gives_resource`, the answer is JSON of a form of its own.
     """
 
     code: str
@@ -83,6 +84,7 @@ class Operation:
     resource_types: frozenset[str] | None = None
     takes_search: bool = False
     has_pages: bool = False
+    gives_resource: bool = True
 
     def stands_on(self, resource_type: str) -> bool:
         """Whether it can be invoked on this type, or its instances."""
