@@ -20,6 +20,7 @@ from fhirserver import __version__
 from fhirserver.access.bearer import principal_for
 from fhirserver.access.compartments import security_facts
 from fhirserver.access.decide import Gate
+from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.definitions import Definitions, load
 from fhirserver.interactions.capabilities import Instance, capabilities
@@ -85,6 +86,7 @@ class Application:
                 default_count=settings.search_count,
                 max_count=settings.search_count_bound,
             ),
+            patient_keys=PatientKeys(store.documents("patientkeys"), observe=self.metrics.observe_key),
             guards_references=settings.referential_integrity,
         )
         authenticate = _authentication(settings, store)

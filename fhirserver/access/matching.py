@@ -9,38 +9,82 @@ https://hl7.org/fhir/R4/http.html#cond-update
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.decide import Gate
 from fhirserver.access.facts import DECIDING, Facts, Row
 from fhirserver.access.principal import Kind, Principal, allows
-from fhirserver.model.outcome import Forbidden, TooCostly
+from fhirserver.model.outcome import Conflict, Forbidden, TooCostly
 from fhirserver.search.expression import Expression, Nothing, all_of
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
+from fhirserver.store.documents import Documents
 
 CANDIDATES: Final = 200
 """Resources of one criterion that are decided upon one by one; where there are more, it is decided as for a search."""
+MOST: Final = 10_000
+"""The same for a caller whom so many permit that it cannot be decided as for a search."""
+_TOGETHER: Final = 1_000
+"""Resources that are decided upon at once: their owners are asked for together, and a decision has its bounds."""
 _ENOUGH: Final = 2
 """As many as show that a criterion has several matches."""
+
+Rows = list[dict[str, Any]]
 
 
 async def seen(
     gate: Gate, facts: Facts, principal: Principal, resource_type: str, criteria: Sequence[Expression]
-) -> tuple[list[list[dict[str, Any]]], Permit]:
+) -> tuple[list[Rows], Permit]:
     """For each criterion the rows that meet it and are visible, some of them where there are several; and the permit."""
     found = await asyncio.gather(
         *(facts.facts(resource_type, each, DECIDING, limit=CANDIDATES + 1) for each in criteria)
     )
-    if any(len(rows) > CANDIDATES for rows in found):
-        permit = await gate.decide(principal, "search-type", resource_type)
-        visible = permit.of(resource_type)
-        if isinstance(visible, Nothing):
-            return [[] for _ in criteria], permit
-        confined = (all_of(each, visible) for each in criteria)
-        return [await facts.facts(resource_type, each, DECIDING, limit=_ENOUGH) for each in confined], permit
+    wide = [number for number, rows in enumerate(found) if len(rows) > CANDIDATES]
+    if wide:
+        try:
+            permit = await gate.decide(principal, "search-type", resource_type)
+        except TooCostly:
+            # That so many permit her is hers to know. That there are many matches, most of them hidden perhaps, is not: it
+            # must not be what she is told, so each of them is looked at.
+            for number in wide:
+                found[number] = await facts.facts(resource_type, criteria[number], DECIDING, limit=MOST + 1)
+                if len(found[number]) > MOST:
+                    raise
+        else:
+            return await _confined(facts, permit, resource_type, criteria), permit
+    return await _one_by_one(gate, principal, resource_type, found)
+
+
+async def _confined(facts: Facts, permit: Permit, resource_type: str, criteria: Sequence[Expression]) -> list[Rows]:
+    """The rows as a search finds them."""
+    visible = permit.of(resource_type)
+    if isinstance(visible, Nothing):
+        return [[] for _ in criteria]
+    confined = (all_of(each, visible) for each in criteria)
+    return [await facts.facts(resource_type, each, DECIDING, limit=_ENOUGH) for each in confined]
+
+
+async def _one_by_one(
+    gate: Gate, principal: Principal, resource_type: str, found: Sequence[Rows]
+) -> tuple[list[Rows], Permit]:
+    """Those of the rows that are visible, by a decision on their own owners."""
+    ids = tuple({row["_id"]: None for rows in found for row in rows})
+    if len(ids) > _TOGETHER:
+        shown: set[str] = set()
+        for start in range(0, len(ids), _TOGETHER):
+            part = frozenset(ids[start : start + _TOGETHER])
+            those = [[row for row in rows if row["_id"] in part] for rows in found]
+            seen_of_part, _ = await _decided(gate, principal, resource_type, those)
+            shown |= {row["_id"] for rows in seen_of_part for row in rows}
+        found = [[row for row in rows if row["_id"] in shown][:_ENOUGH] for rows in found]
+    return await _decided(gate, principal, resource_type, found)
+
+
+async def _decided(
+    gate: Gate, principal: Principal, resource_type: str, found: Sequence[Rows]
+) -> tuple[list[Rows], Permit]:
     ids = tuple({row["_id"]: None for rows in found for row in rows}) or (UNRESOLVED,)
     permit = await gate.decide(principal, "search-type", resource_type, ids=ids)
     visible = permit.of(resource_type)
@@ -51,35 +95,59 @@ class PatientKeys:
     """The laboratory's key: to which patient one complete identifier leads, without reading her.
 
     A system whose token lets it create resources of a type may resolve references from that type so. It is a known oracle, so it
-    is counted, and who asks for too many that lead nowhere has to wait.
+    is counted, and who asks for too many that lead nowhere has to wait. The count is one row of all processes: each reads it when
+    an hour begins and when it adds to it, so together they let no more through than the bound and one each.
     """
 
-    def __init__(self, *, misses: int = 1_000, seconds: float = 3_600) -> None:
+    def __init__(
+        self,
+        rows: Documents,
+        *,
+        misses: int = 1_000,
+        seconds: int = 3_600,
+        observe: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._rows = rows
         self._bound = misses
         self._seconds = seconds
-        self._misses: dict[str, tuple[float, int]] = {}
-        self.asked = 0
-        """Identifiers that were looked up since the start."""
+        self._observe = observe
+        self._misses: dict[str, tuple[str, int]] = {}
 
     @staticmethod
     def fits(principal: Principal, source_type: str) -> bool:
         """Whether this principal may resolve references from this type."""
         return principal.kind is Kind.SYSTEM and allows(principal, source_type, "create")
 
-    async def resolve(
-        self, facts: Facts, principal: Principal, identifier: Expression, now: float
-    ) -> list[dict[str, Any]]:
+    async def resolve(self, facts: Facts, principal: Principal, identifier: Expression, now: float) -> Rows:
         """The patients with this identifier; two of them stand for several."""
-        since, misses = self._misses.get(principal.user, (now, 0))
-        if now - since > self._seconds:
-            since, misses = now, 0
+        user, hour = principal.user, str(int(now // self._seconds))
+        known, misses = self._misses.get(user, ("", 0))
+        if known != hour:
+            row = await self._rows.get(user)
+            misses = row["misses"] if row is not None and row["hour"] == hour else 0
+            self._misses[user] = hour, misses
         if misses >= self._bound:
             raise TooCostly("Too many identifiers were sent that lead to no patient. Try again in an hour.")
-        self.asked += 1
         rows = await facts.facts("Patient", identifier, DECIDING, limit=_ENOUGH)
+        self._observe(len(rows) == 1)
         if len(rows) != 1:
-            self._misses[principal.user] = since, misses + 1
+            self._misses[user] = hour, await self._missed(user, hour)
         return rows
+
+    async def _missed(self, user: str, hour: str) -> int:
+        """Add one to the count of all processes; what it is then."""
+        while True:
+            row = await self._rows.get(user)
+            misses = 1 + (row["misses"] if row is not None and row["hour"] == hour else 0)
+            new = {"_id": user, "hour": hour, "misses": misses}
+            try:
+                if row is None:
+                    await self._rows.insert(new)
+                elif not await self._rows.replace(new, {"hour": row["hour"], "misses": row["misses"]}):
+                    continue
+            except Conflict:
+                continue
+            return misses
 
 
 def check_search(principal: Principal, resource_type: str) -> None:

@@ -64,7 +64,7 @@ class Services:
     new_id: Callable[[], str]
     base_url: str
     bounds: Bounds
-    patient_keys: PatientKeys = field(default_factory=PatientKeys)
+    patient_keys: PatientKeys
     code_systems: Parsed = field(default_factory=Parsed)
     """Code systems that were read before, each under the very version that it was read from."""
     guards_references: bool = False

@@ -10,11 +10,16 @@ import asyncio
 import base64
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from fhirserver.access.bearer import principal_for
+from fhirserver.access.matching import PatientKeys
+from fhirserver.model.outcome import TooCostly
+from fhirserver.search.expression import In
 from tests.access.conftest import World, consent, observation
 
 HIDDEN, ABSENT = "hidden", "absent"
@@ -350,7 +355,7 @@ async def test_who_tries_too_many_identifiers_has_to_wait(world: World) -> None:
     assert services is not None
     keys = services.patient_keys
     prober = await world.token("Organization/elsewhere", "system/Observation.c")
-    before = keys.asked
+    before, keys = counted(world), services.patient_keys
     bound, keys._bound = keys._bound, 3
     try:
         statuses = [
@@ -364,4 +369,17 @@ async def test_who_tries_too_many_identifiers_has_to_wait(world: World) -> None:
         keys._bound = bound
     assert statuses == [412, 412, 412, 400, 400]
     assert known.status_code == 400, "the limit itself tells nothing"
-    assert keys.asked == before + 3
+    assert counted(world) == before + 3
+    # Another process counts on from there.
+    other = PatientKeys(services.store.documents("patientkeys"), misses=3)
+    now = datetime.now(UTC)
+    principal = await principal_for(services.store.documents("tokens"), prober, now)
+    with pytest.raises(TooCostly):
+        await other.resolve(services.store, principal, In("index.identifier", frozenset({"x"})), now.timestamp())
+
+
+def counted(world: World) -> int:
+    """How many identifiers led to nobody, as the figures of the server say."""
+    found = re.search(rb'fhir_patient_keys_total{found="false"} (\d+)', world.gated.application.metrics.text())
+    assert found is not None
+    return int(found[1])

@@ -42,6 +42,13 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        keys = Counter(
+            "fhir_patient_keys",
+            "Patients that systems without access to them named by an identifier, in the references of what they create.",
+            ("found",),
+            registry=self.registry,
+        )
+        self._keys = {found: keys.labels(str(found).lower()) for found in (True, False)}
         self._counts: dict[tuple[str, str, int], Counter] = {}
         self._times: dict[str, Histogram] = {}
 
@@ -56,6 +63,10 @@ class Metrics:
         if time is None:
             time = self._times[interaction] = self._seconds.labels(interaction or "none")
         time.observe(seconds)
+
+    def observe_key(self, found: bool) -> None:
+        """Count one identifier that was looked up, and whether it led to one patient."""
+        self._keys[found].inc()
 
     def text(self) -> bytes:
         """All figures, in Prometheus' text format."""
