@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/http.html#patch
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fhirserver.access.principal import allows
 from fhirserver.fhirpath.patching import FhirPathPatch
@@ -33,7 +33,13 @@ JSON_PATCH: Final = "application/json-patch+json"
 PATCH_TYPES: Final = ("application/fhir+json", "application/fhir+xml", JSON_PATCH)
 """The forms of patches that are understood: FHIRPath Patch, as a Parameters resource, and JSON Patch."""
 
-Patch = JsonPatch | FhirPathPatch
+
+class Patch(Protocol):
+    """What makes one state of a resource of another: a JSON Patch, a FHIRPath Patch, a change of its meta."""
+
+    def apply(self, document: Any, /, *, root: str) -> Any:
+        """The state that it makes; the one that is given may be changed. `root` begins the places of what cannot be done."""
+
 
 _WRONG_VERSION: Final = "The resource's current version is not one that If-Match names."
 _EXISTS: Final = "The resource exists already, and If-None-Match forbids to replace it."

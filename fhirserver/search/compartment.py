@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhirserver.definitions import Definitions
-from fhirserver.search.expression import Expression, In, all_of, any_of, one_of
+from fhirserver.search.expression import Exists, Expression, In, Prefixed, all_of, any_of, one_of
 from fhirserver.search.registry import registry
 from fhirserver.search.request import SearchRequest
 
@@ -25,6 +25,17 @@ def compartment_expression(definitions: Definitions, compartment_type: str, id: 
     if resource_type == compartment_type:
         terms.append(one_of("_id", id))
     return any_of(*terms)
+
+
+def in_any_compartment(definitions: Definitions, compartment_type: str, resource_type: str) -> Expression:
+    """True of the resources of the type that are in the compartment of anybody at all."""
+    searchable = registry(definitions, resource_type).searchable
+    terms = [
+        Prefixed(f"{searchable[code].path}.r", f"{compartment_type}/")
+        for code in definitions.compartments[compartment_type].resources.get(resource_type, ())
+        if code in searchable and searchable[code].type == "reference"
+    ]
+    return Exists("_id") if resource_type == compartment_type else any_of(*terms)
 
 
 def in_compartment(definitions: Definitions, request: SearchRequest, compartment_type: str, id: str) -> SearchRequest:

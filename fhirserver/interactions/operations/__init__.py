@@ -3,12 +3,17 @@
 Public: `OPERATIONS`, what an operation is (`Operation`, `Operations`, `Level`, `Invocation`, `Searchset`), and `typed`, its parameters.
 """
 
+from fhirserver.interactions.operations.everything import EVERYTHING
+from fhirserver.interactions.operations.graphql import GRAPHQL
+from fhirserver.interactions.operations.lastn import LASTN
 from fhirserver.interactions.operations.meta import META
+from fhirserver.interactions.operations.meta_changes import META_CHANGES
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Operations, Searchset
 from fhirserver.interactions.operations.parameters import typed
+from fhirserver.interactions.operations.stats import STATS
 from fhirserver.interactions.operations.terminology import TERMINOLOGY
 from fhirserver.interactions.operations.validate import VALIDATE
 
-OPERATIONS = Operations((META, VALIDATE, *TERMINOLOGY))
+OPERATIONS = Operations((META, *META_CHANGES, VALIDATE, *EVERYTHING, LASTN, STATS, GRAPHQL, *TERMINOLOGY))
 
 __all__ = ["OPERATIONS", "Invocation", "Level", "Operation", "Operations", "Searchset", "typed"]
