@@ -16,7 +16,8 @@ class Version(NamedTuple):
     """One version of one resource.
 
     `json` is the exact text as served, UTF-8, `meta` included; None for a deletion (a tombstone).
-    `updated` is `meta.lastUpdated`, with zone UTC and whole milliseconds. `method` is the HTTP method that history shows.
+    `updated` is `meta.lastUpdated`, with zone UTC and whole milliseconds. `method` is the HTTP method that history shows, and
+    `created` says that there was no resource before it: none ever, or a deleted one.
     A tuple, because a page makes many.
     """
 
@@ -26,6 +27,7 @@ class Version(NamedTuple):
     updated: datetime
     json: bytes | None
     method: str = "PUT"
+    created: bool = False
 
     @property
     def deleted(self) -> bool:

@@ -126,7 +126,7 @@ def _found(base: bytes, version: Version, mode: bytes) -> bytes:
 def _past(base_url: str, version: Version) -> bytes:
     address = f"{version.resource_type}/{version.id}"
     is_create = version.method == "POST"
-    status = "201 Created" if version.version == 1 else _STATUS[version.method]
+    status = "201 Created" if version.created else _STATUS[version.method]
     rest = {
         "request": {"method": version.method, "url": version.resource_type if is_create else address},
         "response": {

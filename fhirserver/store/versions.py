@@ -19,7 +19,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.store.client import Document, Mongo, Query
 from fhirserver.store.coalesce import Coalescer, Kind
 
-TEXT_FIELDS: Final = {"json": 1, "version": 1, "updated": 1, "method": 1}
+TEXT_FIELDS: Final = {"json": 1, "version": 1, "updated": 1, "method": 1, "created": 1}
 
 
 def as_version(resource_type: str, row: Document) -> Version:
@@ -32,6 +32,7 @@ def as_version(resource_type: str, row: Document) -> Version:
         row["updated"].replace(tzinfo=UTC),
         row.get("json"),
         row["method"],
+        row.get("created", row["version"] == 1),  # of the first version, and of older rows, it is not stored
     )
 
 

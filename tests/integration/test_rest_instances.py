@@ -240,7 +240,7 @@ async def test_history_shows_every_version_and_the_newest_first(server: Server, 
         for entry in bundle["entry"]
     ]
     assert shown == [
-        ({"method": "PUT", "url": url}, "200 OK", 'W/"4"', True),
+        ({"method": "PUT", "url": url}, "201 Created", 'W/"4"', True),
         ({"method": "DELETE", "url": url}, "204 No Content", 'W/"3"', False),
         ({"method": "PUT", "url": url}, "200 OK", 'W/"2"', True),
         ({"method": "PUT", "url": url}, "201 Created", 'W/"1"', True),

@@ -39,7 +39,7 @@ WRONG_VERSION = "The resource's current version is not one that If-Match names."
 EXISTS = "The resource exists already, and If-None-Match forbids to replace it."
 
 _DUPLICATE_KEY: Final = 11000
-_CURRENT: Final[tuple[str, ...]] = ("version", "updated", "deleted", "method", "by", "json", "security")
+_CURRENT: Final[tuple[str, ...]] = ("version", "updated", "deleted", "method", "created", "by", "json", "security")
 
 Outcome = Written | FhirError | None
 Item = TypeVar("Item")
@@ -188,8 +188,9 @@ def _decide(plan: _Plan, prepared: Prepared, current: Document | None, taken: bo
         document, security = _tombstone(write, version, current["security"])
         change: Any = document
     else:
-        text, document = finish(prepared, number, updated)
-        version = Version(write.resource_type, write.id, number, updated, text, "PUT")
+        is_back = bool(current["deleted"])
+        text, document = finish(prepared, number, updated, created=is_back)
+        version = Version(write.resource_type, write.id, number, updated, text, "PUT", is_back)
         security = write.derived.security if write.derived is not None else {}
         # For a whole new document MongoDB works out the difference, which costs seven times as much as to set the fields.
         change = (
@@ -229,7 +230,7 @@ def _create(plan: _Plan, prepared: Prepared, now: datetime) -> Written:
     write = prepared.write
     text, document = finish(prepared, 1, now)
     plan.inserts[write.resource_type].append(document)
-    version = Version(write.resource_type, write.id, 1, now, text, write.method)
+    version = Version(write.resource_type, write.id, 1, now, text, write.method, True)
     return _planned(plan, Member(write, version, True), write.derived.security if write.derived is not None else {})
 
 

@@ -255,6 +255,20 @@ async def test_a_put_after_a_deletion_is_the_version_after_it(store: Store, writ
         (1, False, "PUT"),
     ]
     assert total == 3
+    # That it was created stays with that version.
+    await writing.put("a")
+    versions, _ = await store.history("Observation", "a", SYSTEM, count=10)
+    assert [each.created for each in versions] == [False, True, False, True]
+
+
+async def test_an_older_row_that_does_not_say_whether_it_was_created_is_read_by_its_number(
+    store: Store, writing: Any, mongo: Mongo
+) -> None:
+    await writing.put("a")
+    await writing.put("a")
+    await mongo.database["Observation"].update_one({"_id": "a"}, {"$unset": {"created": ""}})
+    versions, _ = await store.history("Observation", "a", SYSTEM, count=10)
+    assert [each.created for each in versions] == [False, True]
 
 
 @pytest.mark.parametrize(
