@@ -31,7 +31,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = {
     path.stem: table
     for path in sorted(Path(__file__).parent.glob("search/*.json"))
-    if "world" not in (table := json.loads(path.read_text("utf-8")))
+    if "world" not in (table := json.loads(path.read_text("utf-8"), parse_float=Decimal))
 }
 """Those that name a world are asked of a whole server, in `test_search_world_tables.py`."""
 ROWS = [
