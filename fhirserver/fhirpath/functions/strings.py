@@ -27,10 +27,11 @@ Arguments = Sequence[Nodes]
 
 def _of(name: str, function: Callable[..., list[Node]]) -> Run:
     """A function of a text and texts: empty if one is missing."""
+    called = f"{name}()"
 
     def run(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
-        subject = text(nodes, f"{name}()")
-        given = [text(argument, f"{name}()") for argument in arguments]
+        subject = text(nodes, called)
+        given = [text(argument, called) for argument in arguments]
         return [] if subject is None or None in given else function(subject, *given)
 
     return run

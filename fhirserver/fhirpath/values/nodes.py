@@ -135,6 +135,10 @@ def single(nodes: Nodes, what: str = "This") -> Node | None:
 
 def text(nodes: Nodes, what: str) -> str | None:
     """The one string; None if there is none."""
+    if len(nodes) == 1:
+        type, value = nodes[0]
+        if value.__class__ is str and KINDS.get(type) is Kind.STRING:
+            return value
     return single_of(nodes, Kind.STRING, what)  # type: ignore[no-any-return]
 
 
