@@ -59,7 +59,7 @@ class Validator:
 def complete(issues: Sequence[Issue], resource: Any = None) -> list[Issue]:
     """The issues as an answer to who asks for them: errors first, with what was not looked at, and never none."""
     found = sorted([*issues, *_unchecked(resource)], key=lambda issue: _SEVERITIES.index(issue.severity))
-    return found or [Issue("information", "informational", "No issues were found: the resource is valid.")]
+    return found or [Issue("information", "informational", "No issues were found.")]
 
 
 def _unchecked(resource: Any) -> Iterable[Issue]:

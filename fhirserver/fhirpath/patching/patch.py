@@ -23,7 +23,7 @@ from fhirserver.model.outcome import TooCostly, Unprocessable
 
 STEPS: Final = 2_000_000
 """Items that the paths of one patch may look at, shared among them."""
-ELEMENTS: Final = 10_000_000
+ELEMENTS: Final = 3_000_000
 """Operations times the elements of the resource."""
 
 
