@@ -26,6 +26,8 @@ STEPS: Final = 2_000_000
 ELEMENTS: Final = 3_000_000
 """Operations times the elements of the resource."""
 
+_TOO_MANY: Final = "The patch has too many operations for a resource of this size; send fewer at a time."
+
 
 @dataclass(frozen=True, slots=True)
 class FhirPathPatch:
@@ -45,6 +47,8 @@ class FhirPathPatch:
         Raises Unprocessable where an operation cannot be done, with its place in the patch; TooCostly past a bound.
         """
         under_way = _UnderWay(self.engine, resource, max(1, STEPS // max(1, len(self.operations))))
+        if len(under_way.document) * len(self.operations) > ELEMENTS:
+            raise TooCostly(_TOO_MANY)
         for operation in self.operations:
             try:
                 under_way.do(operation)
@@ -87,7 +91,7 @@ class _UnderWay:
     def _selected(self, operation: Operation) -> Sequence[Node]:
         self._looked_at += len(self.document)
         if self._looked_at > ELEMENTS:
-            raise TooCostly("The patch has too many operations for a resource of this size; send fewer at a time.")
+            raise TooCostly(_TOO_MANY)
         type, root = self.document.root["resourceType"], operation.root
         if root is not None and not self._engine.types.is_a(Static(type), root):
             raise _misfit(operation, f"the path begins with {root}, and the resource is {type}", "value")

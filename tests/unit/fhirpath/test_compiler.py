@@ -361,3 +361,14 @@ def test_a_long_collection_is_told_apart_like_a_short_one() -> None:
         "component": [{"valueBoolean": True}, {"valueInteger": 1}, {"valueBoolean": True}] * 20,
     }
     assert path(mixed) == [("boolean", True), ("integer", 1)]
+
+
+def test_every_search_expression_of_r4_compiles_for_each_of_its_types() -> None:
+    """The package has 1,384; three of them are examples of how to write one, and not shipped."""
+    definitions, compiled = load(), set()
+    for resource_type in definitions.concrete_types:
+        for parameter in definitions.search_parameters(resource_type).values():
+            if parameter.expression:
+                assert compile_path(definitions, parameter.expression, resource_type) is not None
+                compiled.add(parameter.url)
+    assert len(compiled) == 1381
