@@ -14,6 +14,8 @@ from fhirserver.definitions import Definitions, Element
 
 _PLAIN = re.compile(r"\(?([A-Z]\w*(?:\.\w+)+)(?: as \w+)?\)?")
 
+_AS = re.compile(r"\.as\(\w+\)$")
+
 
 def branches(expression: str) -> list[str]:
     """The parts of a union."""
@@ -35,10 +37,11 @@ def elements_at(definitions: Definitions, branch: str) -> list[Element]:
 
 def is_single(definitions: Definitions, expression: str) -> bool:
     """Whether the expression is one plain path, or a choice of types at its end, of which a resource has at most one value."""
-    plain = _PLAIN.fullmatch(expression.strip("()"))
-    if plain is None:
+    paths = {plain and plain[1] for plain in (_PLAIN.fullmatch(_AS.sub("", part)) for part in branches(expression))}
+    path = paths.pop()
+    if path is None or paths:
         return False
-    start, *names = plain[1].split(".")
+    start, *names = path.split(".")
     places = [start]
     for name in names:
         elements = [element for place in places for element in definitions.children(place) if element.stem == name]

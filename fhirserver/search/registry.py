@@ -28,6 +28,8 @@ _SAYS = frozenset(
     )
 )
 """Parameters of the Patient compartment by which a patient only did something: what is found may be another patient's."""
+MOMENTS = frozenset({"date", "dateTime", "instant"})
+_NAME = "name"
 _WIDER = {"phone": "telecom", "email": "telecom", "given": "name"}
 _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
@@ -42,7 +44,7 @@ class Searchable:
 
     `targets` are the types that its expression lets through, which can be fewer than its definition names. `low` and `high` are ""
     where there is no order. `is_indexed` is false of what is not under `index` by its code: `_id`, `_lastUpdated`, words, and what
-    only unites others. `is_single` says that a resource has at most one value. `parts` are the components of a composite; `stored`
+    only unites others. `is_single` says that a resource has at most one value, `is_moment` that it is no period. `parts` are the components of a composite; `stored`
     is how its values are kept, if they are under `index` by its code. `united` are the parameters that together select what this
     one does: nothing is stored for it but what is stored for them.
     """
@@ -61,6 +63,7 @@ class Searchable:
     parts: tuple[Part, ...] = ()
     stored: ParameterType | None = None
     united: tuple[Searchable, ...] = ()
+    is_moment: bool = False
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -80,7 +83,7 @@ class Registry:
     `owners` are the codes of reference parameters whose patient the resource belongs to. `paired` are those of them whose values are stored
     together with the resource's `code`; there are none where the type has no such pair. `implied` names for a parameter a wider
     one that has each of its values too, and that is the better indexed. `is_subject_patient` says that `patient` is nothing but
-    the `subject` that is a patient.
+    the `subject` that is a patient. `ended` are the names whose endings are stored; there are none where the type has no `name`.
     """
 
     searchable: Mapping[str, Searchable]
@@ -88,6 +91,7 @@ class Registry:
     paired: frozenset[str]
     implied: Mapping[str, str]
     is_subject_patient: bool
+    ended: frozenset[str]
 
 
 def supported(definitions: Definitions, resource_type: str) -> Mapping[str, SearchParameter]:
@@ -136,7 +140,21 @@ def _registry(definitions: Definitions, resource_type: str) -> Registry:
         paired,
         MappingProxyType(implied),
         _implies(searchable, "patient", "subject"),
+        _ended(searchable),
     )
+
+
+def _ended(searchable: Mapping[str, Searchable]) -> frozenset[str]:
+    """`name`, and the parameters that select a part of it."""
+    name = searchable.get(_NAME)
+    if name is None or name.type != "string":
+        return frozenset()
+    parts = tuple(f"{branch}." for branch in branches(name.definition.expression))
+    return frozenset((_NAME,)) | {
+        code
+        for code, each in searchable.items()
+        if each.type == "string" and each.stored is name.stored and each.definition.expression.startswith(parts)
+    }
 
 
 def _implies(searchable: Mapping[str, Searchable], code: str, wider: str) -> bool:
@@ -162,7 +180,11 @@ def _parts(definitions: Definitions, resource_type: str, parameter: SearchParame
         defined = definitions.search_parameters(resource_type).get(component.code)
         targets = _targets(definitions, defined) if defined is not None else ()
         expression = corrected[place] if corrected else component.expression
-        parts.append(Part(component.type, TYPES[component.type].condition, targets, expression))
+        path = f"index.{component.code}" if defined is not None and _type(defined) is not None else ""
+        scalars = None
+        if path and is_single(definitions, defined.expression if defined is not None else ""):
+            scalars = (f"sort.{component.code}.lo", f"sort.{component.code}.hi")
+        parts.append(Part(component.type, TYPES[component.type].condition, targets, expression, path, scalars))
     return tuple(parts)
 
 
@@ -204,6 +226,16 @@ def _searchable(
         is_single(definitions, parameter.expression),
         parts,
         type,
+        is_moment=_is_moment(definitions, parameter),
+    )
+
+
+def _is_moment(definitions: Definitions, parameter: SearchParameter) -> bool:
+    elements = elements_at(definitions, parameter.expression)
+    return (
+        parameter.type == "date"
+        and bool(elements)
+        and {kind.code for each in elements for kind in each.types} <= MOMENTS
     )
 
 

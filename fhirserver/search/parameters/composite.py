@@ -16,6 +16,7 @@ from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
 
+_LISTED = ("token", "reference")
 PLACES = "abcdefgh"
 """The names of the components in what is stored."""
 
@@ -29,11 +30,14 @@ def _together(term: Term, text: str) -> Expression:
     parts = divide(text, "$")
     if len(parts) != len(term.parts) or not all(parts):
         raise term.refuse(f"it has {len(term.parts)} parts, none of them empty, with '$' between.")
-    conditions = (
-        part.condition(replace(term, path=place, targets=part.targets, alternatives=(value,), scalars=None, parts=()))
-        for place, part, value in zip(PLACES, term.parts, parts, strict=False)
-    )
-    return Some(term.path, all_of(*conditions))
+    within, alone = [], []
+    for place, part, value in zip(PLACES, term.parts, parts, strict=False):
+        asked = replace(term, targets=part.targets, alternatives=(value,), parts=())
+        within.append(part.condition(replace(asked, path=place, scalars=None)))
+        if part.path and (part.type in _LISTED or part.scalars is not None):
+            alone.append(part.condition(replace(asked, path=part.path, scalars=part.scalars)))
+    # What each part asks alone changes no answer, and is what indexes are for.
+    return all_of(*alone, Some(term.path, all_of(*within)))
 
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:

@@ -2,7 +2,8 @@
 
 Stored are `w`, the intervals as written with the names of their unit in `u` (`system|code`, `|code`, `|unit`), and `c`, the same in
 base units, where the unit is one of UCUM: so 5 g are found as 5000 mg, and nothing else is converted. A comparator opens its
-interval (`<5` is all below 5), a Range is from its low to its high, SampledData from its lowest value to its highest.
+interval (`<5` is all below 5), a Range is from its low to its high, SampledData from its lowest value to its highest. The sort scalars
+have the unit before the number: only numbers of one kind have an order.
 
 https://hl7.org/fhir/R4/search.html#quantity and https://ucum.org/ucum
 """
@@ -80,6 +81,11 @@ def _asked(term: Term, text: str) -> Expression:
     return Some(term.path + ".w", all_of(In("u", frozenset({_name(system, code)})), among))
 
 
+def _sorted(name: str | None, number: str, names: tuple[str, ...] = ()) -> str:
+    """What a quantity is sorted by: its unit, base units first, then its number."""
+    return f"={name} {number}" if name is not None else f"~{names[0] if names else ''} {number}"
+
+
 def _name(system: str | None, code: str) -> str:
     return f"{escape(system) if system else ''}|{escape(code)}"
 
@@ -99,7 +105,9 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
         if name is not None:
             base.append({"u": name, "lo": base_low, "hi": base_high})
     stored = {"w": written, "c": base} if base else {"w": written}
-    return stored, min(each[3] for each in found), max(each[4] for each in found)
+    lows = [_sorted(each[5], each[3], each[2]) for each in found]
+    highs = [_sorted(each[5], each[4], each[2]) for each in found]
+    return stored, min(lows), max(highs)
 
 
 def _intervals(kind: str, value: Any) -> Iterator[Interval]:

@@ -35,12 +35,17 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A component of a composite parameter: how its type is asked, the types that it may point to, and where its values come from."""
+    """A component of a composite parameter: how its type is asked, the types that it may point to, and where its values come from.
+
+    `path` and `scalars` are those of the parameter of its own that has all of its values, "" if there is none.
+    """
 
     type: str
     condition: Callable[[Term], Expression]
     targets: tuple[str, ...]
     expression: str
+    path: str = ""
+    scalars: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Term:
 
     `name` is as the client wrote it, `path` where its values are stored, `targets` the types that a reference may point to
     (empty: any). `alternatives` are still escaped; there is at least one, and none is empty. `scalars` are the paths of the low
-    and the high scalar, if a resource has no more than one value: they say as much as `path`, and indexes keep them in order.
+    and the high scalar, if a resource has no more than one value: they say as much as `path`, and indexes keep them in order;
+    `is_moment` says that this value is a date or an instant, and no period: nothing longer than a year.
     `parts` are the components of a composite; `parents` the type and the path of the reference by which what is referred to
     stands in a hierarchy, for the types that have one.
     """
@@ -64,6 +70,7 @@ class Term:
     scalars: tuple[str, str] | None = None
     parts: tuple[Part, ...] = ()
     parents: tuple[tuple[str, str], ...] = ()
+    is_moment: bool = False
 
     def texts(self) -> list[str]:
         """The alternatives with their escapes taken away."""
