@@ -25,8 +25,8 @@ Value = TypeVar("Value")
 
 MAX_WANTED: Final = 100
 """Resources of the store that one request may lead to."""
-MAX_LOOKED_AT: Final = 300_000
-"""Codes that one request may look at, each as often as it does."""
+MAX_STEPS: Final = 300_000
+"""Steps of one request: a code that is looked at, a part or a filter that it is held against, each as often as it is."""
 _NAMES: Final = {"CodeSystem": "code system", "ValueSet": "value set", "ConceptMap": "concept map"}
 
 
@@ -101,7 +101,7 @@ class Catalogue:
         """Versions that count whatever the value set states."""
         self.made: dict[Asked, Any] = {}
         """What was made of the resources, to be made once."""
-        self._looked_at = 0
+        self._spent = 0
 
     def add(self, asked: Asked, found: Held | None) -> None:
         """What the store has of something wanted. Raises TooCostly where a request leads to too much."""
@@ -109,11 +109,13 @@ class Catalogue:
             raise TooCostly(f"More than {MAX_WANTED} terminology resources would be needed; ask for a part of it.")
         self._stored[asked] = found
 
-    def look(self) -> None:
-        """Count one code that is looked at. Raises TooCostly where it is one too many."""
-        self._looked_at += 1
-        if self._looked_at > MAX_LOOKED_AT:
-            raise TooCostly(f"More than {MAX_LOOKED_AT} codes would have to be looked at; use a smaller value set.")
+    def spend(self, steps: int = 1) -> None:
+        """Count what is done. Raises TooCostly where it is too much; starting again does not give anything back."""
+        self._spent += steps
+        if self._spent > MAX_STEPS:
+            raise TooCostly(
+                f"More than {MAX_STEPS} codes would have to be looked at; ask for less, or of a smaller value set."
+            )
 
     def give(self, system: CodeSystem) -> None:
         """A code system that the request itself carries; it stands before any other of its URL."""

@@ -5,24 +5,25 @@ https://hl7.org/fhir/R4/codesystem.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhirserver.terminology.hierarchy import Hierarchy
 
 _CONCEPT_PROPERTIES: Final = "http://hl7.org/fhir/concept-properties#"
 _SUBSUMING: Final = (None, "is-a")
 """The meanings of nesting by which the inner code is a kind of the outer one; where nothing is said, it is taken to be so."""
+_FAMILY: Final = frozenset(("parent", "subsumedBy", "child"))
 _INACTIVE: Final = frozenset(("retired", "inactive"))
 
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Concept:
-    """A code with what is said of it; `properties` are name and value, a Coding being its code."""
+class Concept(NamedTuple):
+    """A code with what is said of it. `properties` are name and value, a Coding being its code; `stated` are the same as they stand
+    in the resource. A tuple, because a code system makes many.
+    """
 
     code: str
     display: str | None
@@ -30,7 +31,6 @@ class Concept:
     designations: Sequence[Json]
     properties: tuple[tuple[str, Any], ...]
     stated: Sequence[Json]
-    """The properties as they stand in the resource."""
 
     def values(self, name: str) -> list[Any]:
         """The values of a property."""
@@ -122,26 +122,30 @@ class _Reading:
             if parent is not None and self._nesting_subsumes:
                 above[parent] = None
             stated = each.get("property", ())
-            properties = tuple((name, value) for one in stated for name, value in self._property(one))
+            properties = tuple([pair for one in stated for pair in self._property(one)])
             for name, value in properties:
-                self._relate(code, name, value)
+                if name in _FAMILY:
+                    self._relate(code, name, str(value))
             if code not in self.concepts:
                 self.concepts[code] = Concept(
                     code, each.get("display"), each.get("definition"), each.get("designation", ()), properties, stated
                 )
-            self.read(each.get("concept", ()), code)
+            if "concept" in each:
+                self.read(each["concept"], code)
 
-    def _property(self, stated: Json) -> Iterator[tuple[str, Any]]:
-        for key, value in stated.items():
-            if key.startswith("value"):
-                name = stated.get("code", "")
-                yield self._meaning.get(name, name), value.get("code", "") if isinstance(value, dict) else value
+    def _property(self, stated: Json) -> list[tuple[str, Any]]:
+        name = stated.get("code", "")
+        return [
+            (self._meaning.get(name, name), value.get("code", "") if isinstance(value, dict) else value)
+            for key, value in stated.items()
+            if key.startswith("value")
+        ]
 
-    def _relate(self, code: str, name: str, value: Any) -> None:
-        if name in ("parent", "subsumedBy"):
-            self.parents[code][str(value)] = None
-        elif name == "child":
-            self.parents.setdefault(str(value), {})[code] = None
+    def _relate(self, code: str, name: str, other: str) -> None:
+        if name == "child":
+            self.parents.setdefault(other, {})[code] = None
+        else:
+            self.parents[code][other] = None
 
 
 def _standard(uri: Any) -> str | None:

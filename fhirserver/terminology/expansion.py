@@ -17,6 +17,8 @@ from fhirserver.terminology.value_set import Member, ValueSet
 
 MAX_CODES: Final = 10_000
 """Codes of one answer."""
+MAX_FILTER: Final = 200
+"""Characters of a filter."""
 _HEAD: Final = (
     "url",
     "identifier",
@@ -53,6 +55,8 @@ def expanded(
     value_set: ValueSet, choice: Choice, *, identifier: str, now: datetime, asked: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The value set with its expansion; `asked` are the parameters that shaped it. Raises TooCostly past `MAX_CODES`."""
+    if len(choice.filter) > MAX_FILTER:
+        raise TooCostly(f"A filter has at most {MAX_FILTER} characters.")
     found = [each for each in value_set.members() if _is_chosen(each, choice)]
     end = len(found) if choice.count is None else choice.offset + choice.count
     sent = found[choice.offset : end]

@@ -37,6 +37,16 @@ def test_of(system: CodeSystem, filter: Filter) -> Test:
     return _PROPERTY[operator](_reader(system, name), value)
 
 
+def cost_of_making(system: CodeSystem, filter: Filter) -> int:
+    """The steps to make a test: those of the hierarchy go through all that is below, or above, a code."""
+    return 1 + len(system.concepts) // 10 if filter.get("op") in _HIERARCHY else 1
+
+
+def cost_of(filter: Filter) -> int:
+    """The steps of holding one concept against a filter."""
+    return 5 if filter.get("op") == "regex" else 1
+
+
 def _is_a(system: CodeSystem, value: str) -> Test:
     below = system.hierarchy.descendants(value)
     return lambda concept: concept.code in below

@@ -70,7 +70,7 @@ def _end(concept_map: Json, name: str) -> str | None:
 def _forwards(catalogue: Catalogue, concept_map: Json, coded: Coded, within: tuple[str, ...]) -> Iterator[Match]:
     url = concept_map.get("url")
     for group in concept_map.get("group", ()):
-        catalogue.look()
+        catalogue.spend(1 + len(group["element"]) // 10)
         if group.get("source") not in (None, coded.system):
             continue
         stated = [each for each in group["element"] if each.get("code") == coded.code]
@@ -114,6 +114,7 @@ def _unmapped(
 def _backwards(catalogue: Catalogue, concept_map: Json, coded: Coded, within: tuple[str, ...]) -> Iterator[Match]:
     url = concept_map.get("url")
     for group in concept_map.get("group", ()):
+        catalogue.spend(1 + len(group["element"]) // 10)
         if group.get("target") not in (None, coded.system):
             continue
         for element in group["element"]:

@@ -16,7 +16,7 @@ from fhirserver.definitions.values import unversioned
 from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable
 from fhirserver.terminology.catalogue import Asked, Catalogue, Json, needed, whole
 from fhirserver.terminology.code_system import CodeSystem, Concept
-from fhirserver.terminology.filters import Test, test_of
+from fhirserver.terminology.filters import Test, cost_of, cost_of_making, test_of
 
 MAX_DEPTH: Final = 16
 """Value sets that import one another, one inside the next."""
@@ -69,7 +69,7 @@ class ValueSet:
         """The code, if it is in the value set. Raises where that depends on something that is not here."""
         key = (system, code)
         if key not in self._known:
-            self._catalogue.look()
+            self._catalogue.spend()
             try:
                 self._known[key] = self._decided(system, code)
             except FhirError as error:
@@ -84,7 +84,7 @@ class ValueSet:
         if self._members is None:
             found: dict[tuple[str, str], Member] = {}
             for each in (each for part in self._includes for each in part.members()):
-                self._catalogue.look()
+                self._catalogue.spend()
                 if (each.system, each.code) not in found and not self._excluded(each):
                     found[each.system, each.code] = each
             self._members = list(found.values())
@@ -127,6 +127,7 @@ class _Part:
     """One include or exclude: codes of a system that are in each of the value sets named beside it."""
 
     def __init__(self, catalogue: Catalogue, stated: Json, path: tuple[str, ...]) -> None:
+        catalogue.spend()
         self._catalogue = catalogue
         self._system: str | None = stated.get("system")
         self._version: str | None = stated.get("version")
@@ -138,6 +139,7 @@ class _Part:
         if self._system is None and not self._imports:
             raise Unprocessable("A part of a value set names neither a code system nor a value set.")
         self._tests: list[Test] | None = None
+        self._cost = 0
         # Asked for now, so that everything is at hand before codes are looked at.
         self._described = self._code_system()
 
@@ -166,6 +168,7 @@ class _Part:
 
     def member(self, system: str, code: str) -> Member | None:
         """The code, if it is in this part."""
+        self._catalogue.spend()
         if self._system is None:
             found = self._imports[0].member(system, code)
         else:
@@ -233,8 +236,10 @@ class _Part:
         if self._tests is None:
             if self._filters:
                 whole(self._catalogue, str(self._system), self._version)
+            self._catalogue.spend(sum(cost_of_making(described, each) for each in self._filters))
             self._tests = [test_of(described, each) for each in self._filters]
-        self._catalogue.look()
+            self._cost = sum(cost_of(each) for each in self._filters)
+        self._catalogue.spend(self._cost)
         return all(test(concept) for test in self._tests)
 
 

@@ -127,7 +127,7 @@ def test_too_many_resources_are_refused() -> None:
 
 
 def test_too_many_codes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "MAX_LOOKED_AT", 20)
+    monkeypatch.setattr(catalogue, "MAX_STEPS", 20)
     with pytest.raises(TooCostly, match="20 codes"):
         codes_of([{"system": SYSTEM}] * 3)
 
