@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/fhirpatch.html
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -18,7 +19,7 @@ from fhirserver.fhirpath.patching import patch as patching
 from fhirserver.fhirpath.patching.operations import OPERATIONS_LIMIT
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
-from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable
+from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable
 from fhirserver.validation import Validator, error_for
 
 DEFINITIONS = load()
@@ -343,3 +344,72 @@ def test_a_fhirpath_patch_is_the_json_patch_of_the_same_places(
         expected = JsonPatch.read([theirs]).apply(copy.deepcopy(document))
         document = patched(document, ours)
         assert document == expected
+
+
+PATHS = [
+    "Patient",
+    "$this",
+    "Patient.name",
+    "Patient.name[0]",
+    "name.given",
+    "name[0].given",
+    "birthDate",
+    "birthDate.extension",
+    "contact.gender",
+    "identifier.where(value = '2')",
+    "descendants()",
+    "extension('x')",
+    "nonsense",
+    "Observation.value",
+    "1 + 1",
+    "id",
+    "",
+    "name.given.first() | name.family",
+]
+SENT: list[dict[str, Any]] = [
+    {"valueString": "x"},
+    {"valueCode": "male"},
+    {"valueHumanName": {"family": "x"}},
+    {"valueIdentifier": {"value": "x"}},
+    {"valueDate": "2000", "_valueDate": {"id": "x"}},
+    {"_valueString": {"extension": [{"url": "http://x.example/e", "valueCode": "x"}]}},
+    {"resource": {"resourceType": "Basic", "code": {"text": "x"}}},
+    {"part": [{"name": "name", "valueHumanName": {"text": "x"}}, {"name": "gender", "valueCode": "male"}]},
+    {"part": [{"name": "url", "valueUri": "http://x.example/e"}, {"name": "value", "valueCode": "x"}]},
+    {},
+]
+ANY_PART = st.one_of(
+    st.builds(lambda kind: {"name": "type", "valueCode": kind}, st.sampled_from(["add", "insert", "delete", "replace", "move", "x"])),
+    st.builds(lambda path: {"name": "path", "valueString": path}, st.sampled_from(PATHS)),
+    st.builds(lambda name: {"name": "name", "valueString": name}, st.sampled_from(["name", "gender", "given", "contact", "extension", "id", "value", "contained", "x"])),
+    st.builds(lambda name, at: {"name": name, "valueInteger": at}, st.sampled_from(["index", "source", "destination"]), st.integers(-1, 3)),
+    st.builds(lambda value: {"name": "value", **value}, st.sampled_from(SENT)),
+    st.builds(lambda value: {"name": "path", **value}, st.sampled_from(SENT)),
+)  # fmt: skip
+
+
+@st.composite
+def likely(draw: st.DrawFn) -> dict[str, Any]:
+    """An operation that has the parts it needs, and often fits."""
+    kind = draw(st.sampled_from(["add", "insert", "delete", "replace", "move"]))
+    path = draw(st.sampled_from(PATHS))
+    value = [draw(st.sampled_from(SENT))] if kind in ("add", "insert", "replace") else []
+    at = st.integers(0, 2)
+    more: dict[str, Any] = {
+        "add": {
+            "name": draw(st.sampled_from(["name", "gender", "given", "contact", "extension", "contained", "text"]))
+        },
+        "insert": {"index": draw(at)},
+        "move": {"source": draw(at), "destination": draw(at)},
+    }.get(kind, {})
+    return op(kind, path, *value, **more)
+
+
+@given(st.lists(likely() | st.builds(lambda each: {"name": "operation", "part": each}, st.lists(ANY_PART)), max_size=5))
+@settings(deadline=None, max_examples=300)
+def test_any_patch_gives_a_resource_or_a_refusal(operations: list[dict[str, Any]]) -> None:
+    """And what it gives has nothing left in it of the marks by which primitives were told apart."""
+    with contextlib.suppress(FhirError):
+        result = patched(PATIENT, *operations)
+        assert result["resourceType"] == "Patient"
+        assert "{}" not in dump(result).decode()
