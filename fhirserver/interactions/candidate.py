@@ -8,19 +8,31 @@ https://hl7.org/fhir/R4/http.html#create and https://hl7.org/fhir/R4/http.html#u
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fhirserver.access.decide import Granted
 from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.interpretation import interpreted
-from fhirserver.model.outcome import BadRequest
+from fhirserver.interactions.parameters import judge
+from fhirserver.model.json import dump
+from fhirserver.model.outcome import BadRequest, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
 from fhirserver.store import Derived
 from fhirserver.validation import error_for
 
+CONDITIONAL = (
+    "A reference by search criteria is resolved in a transaction only. Send one, or name the resource by its id."
+)
+
+_CRITERIA = re.compile(r"[A-Z][A-Za-z]+\?")
+SUBSETTED: Final = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "SUBSETTED")
+"""The system and code of the tag of a resource of which not everything was sent."""
+
+_NOT_WHOLE: Final = "The tag SUBSETTED says that this is a part of the resource; an update takes all of it."
 _SERVER_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
 
 
@@ -67,6 +79,27 @@ def identified(resource: Resource, id: str) -> Resource:
     return copy
 
 
+def check_references(resource: Resource, base_url: str) -> None:
+    """Raise Unprocessable for a reference by criteria: only a transaction resolves it, and elsewhere it would lead nowhere."""
+    if b"?" not in dump(resource) or resource["resourceType"] == "Bundle":  # a Bundle keeps what it holds as it is
+        return
+    place = _conditional(resource, resource["resourceType"], base_url)
+    if place is not None:
+        raise Unprocessable(CONDITIONAL, code="value", expression=place)
+
+
+def _conditional(value: Any, place: str, base_url: str) -> str | None:
+    """Where the first such reference stands."""
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(each, dict | list):
+            inner = f"{place}[{key}]" if isinstance(value, list) else f"{place}.{key}"
+            if (found := _conditional(each, inner, base_url)) is not None:
+                return found
+        elif key == "reference" and isinstance(each, str) and _CRITERIA.match(each.removeprefix(f"{base_url}/")):
+            return f"{place}.reference"
+    return None
+
+
 async def admit(context: Context, interaction: str, resource: Resource, *, exists: bool) -> Admitted:
     """Check the candidate against the rules and the gate. `exists`: the id was named by the client."""
     services, principal = context.services, context.principal
@@ -74,6 +107,10 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     error = error_for(services.validator.validate(resource, resource_type=resource_type))
     if error is not None:
         raise error
+    await judge(services.parameters, resource)
+    check_references(resource, services.base_url)
+    if interaction == "update":
+        _check_whole(resource)
     if principal.derives_interpretation and resource_type == "Observation":
         resource = interpreted(resource)
     derived = services.derive(resource_type, resource)
@@ -91,6 +128,13 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     if exists:
         permit = keeping(permit, derived.security.get("labels") or ())
     return Admitted(resource, derived, permit)
+
+
+def _check_whole(resource: Resource) -> None:
+    """Raise Unprocessable for a part of a resource: it would take the place of the whole."""
+    for tag in resource.get("meta", {}).get("tag", ()):
+        if (tag.get("system"), tag.get("code")) == SUBSETTED:
+            raise Unprocessable(_NOT_WHOLE, expression=f"{resource['resourceType']}.meta.tag")
 
 
 def as_stored(context: Context, id: str, derived: Derived) -> dict[str, Any]:

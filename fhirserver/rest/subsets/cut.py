@@ -15,14 +15,13 @@ from typing import Any, Final
 
 from fhirserver.definitions import Definitions
 from fhirserver.definitions.structures import Element
+from fhirserver.interactions.candidate import SUBSETTED
 from fhirserver.model.json import dump, parse
 from fhirserver.model.resource import Resource, Version
 from fhirserver.rest.formats import THREAD_BYTES
 from fhirserver.search.request import WHOLE, Subset, Summary
 
-SUBSETTED: Final = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
-"""The tag of a resource of which not everything was sent."""
-
+_TAG: Final = dict(zip(("system", "code"), SUBSETTED, strict=True))
 _ALWAYS: Final = frozenset(("resourceType", "id", "meta"))
 _TEXT: Final = frozenset(("text",))
 
@@ -67,9 +66,9 @@ def cut(definitions: Definitions, resource: Resource, summary: Summary | None, e
 
 def _tagged(meta: Mapping[str, Any]) -> dict[str, Any]:
     tags = meta.get("tag", [])
-    if any(tag.get("system") == SUBSETTED["system"] and tag.get("code") == SUBSETTED["code"] for tag in tags):
+    if any((tag.get("system"), tag.get("code")) == SUBSETTED for tag in tags):
         return dict(meta)
-    return {**meta, "tag": [*tags, SUBSETTED]}
+    return {**meta, "tag": [*tags, _TAG]}
 
 
 @lru_cache(maxsize=1024)
