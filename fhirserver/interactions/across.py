@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+from fhirserver.access.matching import check_search
+from fhirserver.access.steps import check_steps
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.search import OTHER_COUNT, Found, permit_of
 from fhirserver.interactions.terminology import answered
@@ -18,6 +20,9 @@ from fhirserver.store import Page, Place
 async def search_system(context: Context, asked: AcrossRequest, *, query: str, cursor: str | None = None) -> Found:
     """What matches and may be seen. A cursor is good for the query and its page size only. Raises Forbidden if the token does not
     reach one of the types."""
+    for each in asked.requests:  # all of them before any data is asked
+        check_search(context.principal, each.resource_type)
+        check_steps(context.principal, each.resource_type, each.expression)
     services = context.services
     since, place = context.now(), None
     requests = [await answered(context, request) for request in asked.requests]

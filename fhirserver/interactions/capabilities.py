@@ -21,6 +21,14 @@ _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
+_FURTHER = {
+    "_type": "The types that a search of everything goes through; it is required there.",
+    "_list": "What a List names. The functional lists ($current-...) are not kept.",
+    "_has": "Reverse chains, up to three deep; chained parameters go up to three references far.",
+    "_filter": "The whole grammar; each operator on the parameter types that can be compared so.",
+}
+"""What searches of every type understand beside their own parameters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -63,6 +71,9 @@ def capabilities(
                     for name in definitions.resource_types
                 ],
                 "interaction": [{"code": code} for code in system],
+                "searchParam": [
+                    {"name": name, "type": "special", "documentation": text} for name, text in _FURTHER.items()
+                ],
                 "operation": _operations((Level.SYSTEM,)),
                 "compartment": [_COMPARTMENT + name.lower() for name in sorted(definitions.compartments)],
             }
@@ -110,7 +121,7 @@ def _resource(
     if operations := _operations((Level.TYPE, Level.INSTANCE), resource_type):
         resource["operation"] = operations
     if includes:
-        resource["searchInclude"] = includes
+        resource["searchInclude"] = [f"{resource_type}:*", *includes]
     if pointing:
         resource["searchRevInclude"] = list(pointing)
     resource["searchParam"] = [_parameter(each) for _, each in sorted(parameters.items())]

@@ -60,7 +60,7 @@ async def answered(
     also of what is not stored yet. Raises TooCostly."""
     if not steps(expression):
         return expression
-    answering = _Answering(mongo, layout, permit)
+    answering = _Answering(mongo, layout, permit, FOLLOWED)
     return await (
         answering.replaced(resource_type, expression, None) if of_any else answering.of(resource_type, expression)
     )
@@ -73,7 +73,7 @@ class _Answering:
     mongo: Mongo
     layout: Layout
     permit: Permit
-    left: int = FOLLOWED
+    left: int
     _until: float = field(init=False)
 
     def __post_init__(self) -> None:
