@@ -71,6 +71,14 @@ class Document:
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
 
+    @property
+    def asks_schema_only(self) -> bool:
+        """Whether it asks about the schema and nothing else, and its answer is always the same."""
+        asked = self.operation.selection_set.selections
+        return not self.operation.variable_definitions and all(
+            isinstance(each, FieldNode) and each.name.value in _META for each in asked
+        )
+
 
 def read_document(schema: GraphQLSchema, text: str, resource_type: str | None, operation_name: str | None) -> Document:
     """The operation of this name, to be asked of a resource of this type, or of the system. Raises BadRequest, TooCostly."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from graphql import GraphQLObjectType, GraphQLSchema
 from graphql.execution.values import get_variable_values
+from msgspec import Raw
 
 from fhirserver.definitions import Definitions
 from fhirserver.fhirpath import Engine
@@ -23,9 +24,12 @@ from fhirserver.interactions.graphql.hops import Hops, Place
 from fhirserver.interactions.graphql.items import Filters
 from fhirserver.interactions.graphql.output import Output
 from fhirserver.interactions.graphql.schema import schema
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import operation_outcome
 
 _SYSTEM: Final = Place({})
+_REMEMBERED: Final = 2
+_SAID: Final[dict[tuple[str, str | None], Raw]] = {}
 
 
 async def execute(
@@ -51,9 +55,14 @@ async def execute(
     assert isinstance(root, GraphQLObjectType)  # noqa: S101
     filters = Filters(_engine(definitions), context.now(), budget)
     execution = Execution(known, document, values, hops, filters, budget, Output())
+    key = (query, operation_name) if resource_type is None and document.asks_schema_only else None
+    if key in _SAID:
+        return {"data": _SAID[key]}
     answer: dict[str, Any] = {"data": await execution.run(root, place)}
     if execution.errors:
         answer["errors"] = execution.errors
+    elif key is not None:
+        answer["data"] = _remembered(key, answer["data"])
     if hops.notices:
         answer["extensions"] = {"outcome": operation_outcome(tuple(hops.notices))}
     return answer
@@ -73,6 +82,13 @@ def _values(known: GraphQLSchema, document: Document, variables: Mapping[str, An
     if isinstance(found, list):
         raise refusal(found)
     return found
+
+
+def _remembered(key: tuple[str, str | None], data: dict[str, Any]) -> Raw:
+    """What the schema says of itself: tools ask for all of it, in a few ways, and again."""
+    if len(_SAID) >= _REMEMBERED:
+        _SAID.clear()
+    return _SAID.setdefault(key, Raw(dump(data)))
 
 
 @cache

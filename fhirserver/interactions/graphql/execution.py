@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final
@@ -41,6 +42,7 @@ from fhirserver.model.outcome import BadRequest, FhirError
 _TURN: Final = 1_000
 """Values after which others get their turn."""
 _META: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef, "__typename": TypeNameMetaFieldDef}
+_BESIDE: Final = ThreadPoolExecutor(1, "graphql-schema")
 _OF_SCHEMA: Final = (SchemaMetaFieldDef, TypeMetaFieldDef)
 _CONTAINED: Final = "contained"
 
@@ -106,9 +108,10 @@ class Execution:
         return data
 
     async def _about_schema(self, selection: list[Selected], root: GraphQLObjectType, place: Place) -> dict[str, Any]:
-        """The same beside the event loop, with room for the whole schema."""
+        """The same beside the event loop, one query at a time, with room for the whole schema."""
         self.budget.value_limit = SCHEMA_VALUES
-        data = await asyncio.to_thread(self._object, selection, root, place.resource, place, ())
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(_BESIDE, self._object, selection, root, place.resource, place, ())
         self.budget.values, self.budget.value_limit = 0, VALUES
         return data
 

@@ -1,0 +1,250 @@
+"""`$graphql` over HTTP: how a query is sent and answered, pages, bounds that are reached, and how many queries of MongoDB it takes.
+
+https://hl7.org/fhir/R4/graphql.html
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from graphql import build_client_schema, get_introspection_query
+from pymongo import MongoClient, monitoring
+
+from fhirserver.interactions.graphql import budget
+from fhirserver.settings import Settings
+from tests.integration.serving import Server, serving
+
+PATIENTS = 50
+QUERY = "{Patient(id: p1){id}}"
+ONE = {"data": {"Patient": {"id": "p1"}}}
+
+
+@dataclass
+class Finds(monitoring.CommandListener):
+    """The finds that were sent, by collection."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            self.sent.append(event.command["find"])
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def finds() -> Iterator[Finds]:
+    """Heard by every client that is made from now on."""
+    listener = Finds()
+    before = monitoring._LISTENERS
+    monitoring.register(listener)
+    yield listener
+    monitoring._LISTENERS = before
+
+
+@pytest.fixture(scope="module")
+async def server(mongo_url: str, finds: Finds) -> AsyncIterator[Server]:
+    """Fifty patients of two practitioners, each with an Observation."""
+    database = f"graphql{uuid.uuid4().hex[:12]}"
+    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+        entries = [resource for number in range(PATIENTS) for resource in records(number)]
+        entries += [{"resourceType": "Practitioner", "id": name} for name in ("d0", "d1")]
+        entry = [
+            {"resource": r, "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"}} for r in entries
+        ]
+        answer = await running("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entry})
+        assert answer.status_code == 200, answer.text
+        yield running
+    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
+    client.drop_database(database)
+    client.close()
+
+
+def records(number: int) -> Iterator[dict[str, Any]]:
+    doctor = {"reference": f"Practitioner/d{number % 2}"}
+    names = [{"use": "old", "given": ["a" * 100] * 10} for _ in range(5)]
+    yield {"resourceType": "Patient", "id": f"p{number}", "generalPractitioner": [doctor], "name": names}
+    yield {
+        "resourceType": "Observation",
+        "id": f"o{number}",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": f"Patient/p{number}"},
+        "valueQuantity": {"value": number},
+    }
+
+
+SENT: list[tuple[str, dict[str, Any]]] = [
+    ("GET", {"params": {"query": QUERY}}),
+    ("HEAD", {"params": {"query": QUERY}}),
+    ("GET", {"params": {"query": "query($i: ID!){Patient(id: $i){id}}", "variables": '{"i": "p1"}'}}),
+    ("GET", {"params": {"query": f"query A{QUERY} query B{{x: Patient(id: p2){{id}}}}", "operationName": "A"}}),
+    ("GET", {"params": {"query": QUERY}, "headers": {"Accept": "application/graphql-response+json"}}),
+    ("GET", {"params": {"query": QUERY, "_format": "json"}, "headers": {"Accept": "application/fhir+xml"}}),
+    ("POST", {"content": QUERY, "headers": {"Content-Type": "application/graphql"}}),
+    ("POST", {"content": QUERY, "headers": {"Content-Type": "application/graphql; charset=utf-8"}}),
+    ("POST", {"json": {"query": QUERY}}),
+    ("POST", {"json": {"query": QUERY, "variables": None, "operationName": None}}),
+    ("POST", {"json": {"query": QUERY, "variables": {"more": 1}, "extensions": {}}}),
+    ("POST", {"params": {"query": QUERY}}),
+    (
+        "POST",
+        {
+            "content": json.dumps(
+                {"resourceType": "Parameters", "parameter": [{"name": "query", "valueString": QUERY}]}
+            ),
+            "headers": {"Content-Type": "application/fhir+json"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), SENT)
+async def test_a_query_is_sent_in_many_ways(server: Server, method: str, options: dict[str, Any]) -> None:
+    answer = await server(method, "/$graphql", **options)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert method == "HEAD" or answer.json() == ONE
+
+
+REFUSED: list[tuple[int, str, str, dict[str, Any]]] = [
+    (400, "POST", "/$graphql", {"json": {}}),
+    (400, "POST", "/$graphql", {"json": []}),
+    (400, "POST", "/$graphql", {"json": {"query": 1}}),
+    (400, "POST", "/$graphql", {"json": {"query": QUERY, "spam": 1}}),
+    (400, "POST", "/$graphql", {"json": {"query": QUERY, "variables": [1]}}),
+    (400, "POST", "/$graphql", {"json": {"query": QUERY, "operationName": {}}}),
+    (400, "POST", "/$graphql", {"content": b"\xff", "headers": {"Content-Type": "application/graphql"}}),
+    (400, "POST", "/$graphql", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
+    (415, "POST", "/$graphql", {"content": QUERY, "headers": {"Content-Type": "text/plain"}}),
+    (400, "GET", "/$graphql", {}),
+    (400, "GET", "/$graphql", {"params": {"query": QUERY, "spam": "1"}}),
+    (400, "GET", "/$graphql", {"params": [("query", QUERY), ("query", QUERY)]}),
+    (400, "GET", "/$graphql", {"params": {"query": QUERY, "variables": "["}}),
+    (413, "POST", "/$graphql", {"json": {"query": QUERY, "variables": {"x": "x" * 1_000_001}}}),
+    (404, "GET", "/Patient/$graphql", {"params": {"query": QUERY}}),
+    (404, "GET", "/Patient/nobody/$graphql", {"params": {"query": "{id}"}}),
+    (405, "PUT", "/$graphql", {"json": {"query": QUERY}}),
+]
+
+
+@pytest.mark.parametrize(("status", "method", "path", "options"), REFUSED)
+async def test_what_is_no_request_is_refused_with_an_outcome(
+    server: Server, status: int, method: str, path: str, options: dict[str, Any]
+) -> None:
+    answer = await server(method, path, **options)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_it_has_no_place_in_a_bundle(server: Server) -> None:
+    """What it answers with is no resource."""
+    entry = [{"request": {"method": "GET", "url": "$graphql?query={Patient(id:p1){id}}"}}]
+    answer = await server("POST", "", json={"resourceType": "Bundle", "type": "batch", "entry": entry})
+    assert answer.json()["entry"][0]["response"]["status"].startswith("404")
+    answer = await server("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entry})
+    assert answer.status_code == 404
+
+
+async def asked(server: Server, query: str, place: str = "", **variables: Any) -> dict[str, Any]:
+    """The data of a query that is answered without errors."""
+    answer = await server("POST", f"{place}/$graphql", json={"query": query, "variables": variables})
+    assert answer.status_code == 200, answer.text
+    assert "errors" not in answer.json(), answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+async def test_pages_are_walked_by_cursors(server: Server) -> None:
+    """https://hl7.org/fhir/R4/graphql.html#searching: each match once, and the count is that of all."""
+    query = "query($c: String){PatientConnection(_sort: _id, _count: 8, _cursor: $c){count next edges{resource{id}}}}"
+    ids: list[str] = []
+    cursor, pages = None, 0
+    while cursor is not None or not pages:
+        page = (await asked(server, query, c=cursor))["PatientConnection"]
+        ids += [edge["resource"]["id"] for edge in page["edges"]]
+        assert page["count"] == PATIENTS
+        cursor, pages = page["next"], pages + 1
+    assert ids == sorted(f"p{number}" for number in range(PATIENTS))
+    assert pages == 7
+
+
+async def test_a_list_says_that_it_is_not_all(server: Server) -> None:
+    answer = await server("POST", "/$graphql", json={"query": "{PatientList(_count: 2){id}}"})
+    assert answer.json()["extensions"]["outcome"]["issue"][0]["code"] == "incomplete"
+    answer = await server("POST", "/$graphql", json={"query": "{PatientList(_count: 5000){id}}"})
+    assert "lowered" in answer.json()["extensions"]["outcome"]["issue"][0]["diagnostics"]
+    assert len(answer.json()["data"]["PatientList"]) == PATIENTS
+
+
+async def test_references_of_a_list_are_one_query(server: Server, finds: Finds) -> None:
+    """data.md 4: fifty references to fifty patients, and theirs to two practitioners, are a find each."""
+    query = "{ObservationList(_count: 50){subject{resource(type: Patient){id generalPractitioner{resource{id}}}}}}"
+    finds.sent.clear()
+    found = await asked(server, query)
+    assert len({each["subject"]["resource"]["id"] for each in found["ObservationList"]}) == PATIENTS
+    assert sorted(finds.sent) == ["Observation", "Patient", "Practitioner"]
+
+
+def lots(count: int, field: str) -> str:
+    return "{" + " ".join(f"a{number}: {field}" for number in range(count)) + "}"
+
+
+EXHAUSTED = {
+    "searches": lots(51, "PatientList(_count: 0){id}"),
+    "resources": lots(21, "PatientList(_count: 50){id}"),
+    "resources that are not there": lots(45, "ObservationList(_count: 50){id subject{resource{id}}}"),
+    "values": "{PatientList(_count: 50){" + " ".join(f"a{i}: name{{use}}" for i in range(450)) + "}}",
+    "characters": "{PatientList(_count: 50){" + " ".join(f"a{i}: name{{given}}" for i in range(90)) + "}}",
+    "FHIRPath": "{PatientList(_count: 50){"
+    + " ".join(f"a{i}: name(fhirpath: \"use = 'old'\"){{use}}" for i in range(5))
+    + "}}",
+}
+
+
+@pytest.mark.parametrize("name", EXHAUSTED)
+async def test_a_bound_that_is_reached_ends_the_query_and_is_said(
+    server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many names for one field, many searches, many resources: an answer that is half there would be taken for a whole."""
+    monkeypatch.setattr(budget, "SIZE", 1_000_000)
+    answer = await server("POST", "/$graphql", json={"query": EXHAUSTED[name]})
+    assert answer.status_code == 400, answer.text[:1000]
+    issue = answer.json()["issue"][0]
+    assert issue["code"] == "too-costly"
+    assert name.split()[0] in issue["diagnostics"]
+
+
+async def test_an_expression_that_does_not_end_is_stopped(server: Server) -> None:
+    """The bound on steps is an error of its field; what else was asked for is answered."""
+    endless = "given.select(repeat($this | 'x')).repeat(%given | $this).exists()"
+    costly = "given.toChars().where(%resource.exists() or given.toChars().exists()).exists()"
+    long = " or ".join(["given.toChars().toChars().distinct().count() > 1000"] * 20)
+    for expression in (endless, costly, long, "(" * 900):
+        query = "query($e: String){id name(fhirpath: $e){use}}"
+        sent = {"query": query, "variables": {"e": expression}}
+        answer = await server("POST", "/Patient/p1/$graphql", json=sent)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"] == {"id": "p1", "name": None}, expression
+        assert [each["path"] for each in answer.json()["errors"]] == [["name"]]
+
+
+async def test_the_schema_is_what_tools_ask_for(server: Server) -> None:
+    """https://spec.graphql.org/October2021/#sec-Introspection: a client builds its schema from ours, the second time at once."""
+    query = get_introspection_query()
+    answers = [await server("POST", "/$graphql", json={"query": query}) for _ in range(2)]
+    assert answers[0].content == answers[1].content
+    known = build_client_schema(answers[0].json()["data"])
+    assert known.query_type is not None
+    assert "PatientConnection" in known.query_type.fields
+    assert "ObservationList" in known.type_map["Patient"].fields  # type: ignore[attr-defined]
