@@ -12,22 +12,23 @@ import asyncio
 import itertools
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fastapi import FastAPI
 
 from fhirserver import __version__
 from fhirserver.access.bearer import principal_for
-from fhirserver.access.compartments import security_facts
 from fhirserver.access.decide import Gate
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.definitions import Definitions, load
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.interactions.context import Services
+from fhirserver.interactions.parameters import Derivation, Keeper, Means, Reindexing, Upkeep, noting
+from fhirserver.jobs import Worker
 from fhirserver.model.json import dump
-from fhirserver.model.reference import local_references
-from fhirserver.model.resource import Resource
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
 from fhirserver.rest.facade import Bounds, Door, Facade
@@ -39,11 +40,11 @@ from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.request import BodyBounds
 from fhirserver.rest.responses import Receive, Scope, Send
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
-from fhirserver.search.extract import Extractor
 from fhirserver.search.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
-from fhirserver.store import Derive, Derived, Store
+from fhirserver.store import Store
+from fhirserver.store.commit import request_rows
 from fhirserver.validation import Validator
 
 _FHIR = BASE_PATH.encode()
@@ -61,6 +62,7 @@ class Application:
         self.settings = settings
         self.metrics = Metrics()
         self.services: Services | None = None
+        self.upkeep: Upkeep | None = None
         self._facade: Facade | None = None
         self._rest: FastAPI | None = None
 
@@ -69,7 +71,14 @@ class Application:
         settings = self.settings
         definitions = load()
         derive = derivation(settings)
-        store = await Store.open(settings.mongo_url, settings.database, derive=derive, native_copy=settings.native_copy)
+        store = await Store.open(
+            settings.mongo_url,
+            settings.database,
+            derive=derive,
+            seal=noting(request_rows, self._heard),
+            native_copy=settings.native_copy,
+        )
+        keeper = Keeper(Means(definitions, store, derive, name=_new_id()))
         services = Services(
             definitions=definitions,
             store=store,
@@ -87,8 +96,16 @@ class Application:
                 max_count=settings.search_count_bound,
             ),
             patient_keys=PatientKeys(store.documents("patientkeys"), observe=self.metrics.observe_key),
+            parameters=keeper,
             guards_references=settings.referential_integrity,
         )
+        self.services = services
+        self.upkeep = Upkeep(keeper, Worker(keeper.queue, keeper.name, Reindexing(keeper, store).handlers))
+        try:
+            await self.upkeep.start()
+        except BaseException:
+            await self.stop()
+            raise
         authenticate = _authentication(settings, store)
         self._facade = Facade(self._door(services, authenticate))
         self._rest = FastAPI(
@@ -101,14 +118,30 @@ class Application:
         )
         self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
         self._rest.include_router(pages(_openapi(definitions, settings)))
-        self.services = services
         return services
 
     async def stop(self) -> None:
         """Close the store. What was acknowledged is durable already."""
         services, self.services, self._facade, self._rest = self.services, None, None, None
-        if services is not None:
+        if services is not None and self.upkeep is not None:
+            await self.upkeep.pause()
+            await services.store.settle()
+            await self.upkeep.keeper.stop()
             await services.store.close()
+
+    def current(self) -> Services:
+        """The services of a request that begins now: its searches are read by one state of the search parameters."""
+        services = self.services
+        if services is None or services.parameters is None:
+            raise RuntimeError("The application was not started: run it with its lifespan.")
+        definitions = services.parameters.definitions
+        if services.definitions is not definitions:
+            services = self.services = replace(services, definitions=definitions)
+        return services
+
+    def _heard(self) -> None:
+        if self.upkeep is not None:
+            self.upkeep.keeper.stir()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._facade is not None and _is_fhir(scope["raw_path"]):
@@ -139,11 +172,11 @@ class Application:
             settings.base_url, __version__, RELEASED, open_mode, guards_references=settings.referential_integrity
         )
         return Door(
-            services=services,
+            services=self.current,
             authenticate=authenticate,
             hosts=Hosts(settings.base_url, open_mode=open_mode),
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
-            capability_statement=_statement(services.definitions, instance),
+            capability_statement=_statement(lambda: self.current().definitions, instance),
             new_request_id=_request_ids(),
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
@@ -166,20 +199,9 @@ def _is_fhir(raw_path: bytes) -> bool:
     return raw_path.startswith(_FHIR) and raw_path[len(_FHIR) : len(_FHIR) + 1] in (b"/", b"")
 
 
-def derivation(settings: Settings) -> Derive:
+def derivation(settings: Settings) -> Derivation:
     """What is derived from a resource when it is stored, and again by `reindex`."""
-    definitions = load()
-    extract = Extractor(definitions, base_url=settings.base_url).extract
-    facts = security_facts(settings.base_url)
-
-    def derive(resource_type: str, resource: Resource) -> Derived:
-        index, sort = extract(resource_type, resource)
-        if settings.referential_integrity:
-            # Those that no search parameter looks at hold a deletion up as well.
-            index["_literal"] = {"r": sorted(local_references(resource, settings.base_url)), "i": []}
-        return Derived(index, sort, facts(resource_type, resource))
-
-    return derive
+    return Derivation(load(), settings.base_url, guards_references=settings.referential_integrity)
 
 
 def _authentication(settings: Settings, store: Store) -> Authenticate:
@@ -193,9 +215,14 @@ def _authentication(settings: Settings, store: Store) -> Authenticate:
     return bearer(lookup)
 
 
-def _statement(definitions: Definitions, instance: Instance) -> Callable[[], Awaitable[bytes]]:
-    """The statement of capabilities."""
-    return _made_once(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
+def _statement(definitions: Callable[[], Definitions], instance: Instance) -> Callable[[], Awaitable[bytes]]:
+    """The statement of capabilities, by the search parameters of the moment."""
+
+    @lru_cache(maxsize=1)
+    def of(definitions: Definitions) -> Callable[[], Awaitable[bytes]]:
+        return _made_once(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
+
+    return lambda: of(definitions())()
 
 
 def _openapi(definitions: Definitions, settings: Settings) -> Callable[[], Awaitable[bytes]]:

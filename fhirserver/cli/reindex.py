@@ -13,6 +13,7 @@ from fhirserver.app import derivation
 from fhirserver.cli import database
 from fhirserver.cli.failure import Failure
 from fhirserver.definitions import load
+from fhirserver.interactions.parameters import Means, inform
 from fhirserver.store import Store
 from fhirserver.store.client import Mongo
 
@@ -33,10 +34,10 @@ def run(given: Namespace) -> int:
 
 async def _reindex(given: Namespace) -> None:
     async with database.database(given) as settings:
-        store = Store(
-            Mongo(settings.mongo_url, settings.database), derivation(settings), native_copy=settings.native_copy
-        )
+        derive = derivation(settings)
+        store = Store(Mongo(settings.mongo_url, settings.database), derive, native_copy=settings.native_copy)
         try:
+            await inform(Means(load(), store, derive, name="reindex"))
             rows = await store.reindex(given.type, report=_progress)
         finally:
             await store.close()

@@ -14,6 +14,7 @@ from fhirserver.access.decide import Gate
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
+from fhirserver.interactions.parameters.keeper import Keeper
 from fhirserver.model.json import dump
 from fhirserver.model.resource import Version
 from fhirserver.search.identifiers import Identifiers
@@ -67,6 +68,8 @@ class Services:
     patient_keys: PatientKeys
     code_systems: Parsed = field(default_factory=Parsed)
     """Code systems that were read before, each under the very version that it was read from."""
+    parameters: Keeper | None = None
+    """Knows the search parameters beside R4's, where the server has any to do with them."""
     guards_references: bool = False
     """Whether the targets of references have to exist, and what is referred to cannot be deleted."""
 

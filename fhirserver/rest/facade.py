@@ -44,7 +44,7 @@ class Bounds:
 class Door:
     """What the facade is built from."""
 
-    services: Services
+    services: Callable[[], Services]
     authenticate: Authenticate
     hosts: Hosts
     bounds: Bounds
@@ -70,7 +70,7 @@ class Facade:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._parse = addresses(door.services.definitions).parse
+        self._parse = addresses(door.services().definitions).parse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = self._door
@@ -120,7 +120,7 @@ class Facade:
         # Before the body is read: who may not write this type has no business to send one.
         if method != "GET" and not route.by_itself and not allows(principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
-        context = Context(door.services, principal, request_id.decode("ascii"))
+        context = Context(door.services(), principal, request_id.decode("ascii"))
         request = exchange.request = Request(method, address, headers, query, receive, door.bounds.body, context)
         answer = await route.handle(request)
         for fault in request.faults:
@@ -145,7 +145,7 @@ class Facade:
     async def _shape(self, answer: Answer, exchange: _Exchange) -> None:
         """Give the answer the form that was asked for."""
         try:
-            await shape(answer, self._door.services.definitions, pretty=answer.is_pretty or exchange.pretty)
+            await shape(answer, self._door.services().definitions, pretty=answer.is_pretty or exchange.pretty)
         except NotAcceptable:
             if exchange.interaction not in _WRITES:
                 raise
@@ -162,7 +162,7 @@ class Facade:
         with suppress(FhirError):
             answer.content_type = answer_type(headers, format)
         try:
-            await shape(answer, self._door.services.definitions, pretty=exchange.pretty)
+            await shape(answer, self._door.services().definitions, pretty=exchange.pretty)
         except NotAcceptable:
             answer.content_type = DEFAULT
 

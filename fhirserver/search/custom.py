@@ -54,6 +54,7 @@ _FUNCTIONS: Final = frozenset(
     )
 )
 _ELEMENTS: Final = ("url", "code", "type", "base", "expression", "target", "component")
+_PART: Final = ("definition", "expression")
 _NO_PARTS: Final = frozenset(("composite", "special"))
 
 
@@ -84,6 +85,8 @@ def custom(definitions: Definitions, resource: Mapping[str, Any]) -> Custom | No
     if resource.get("status") != "active" or _is_of_r4(definitions, resource):
         return None
     stated = {name: resource[name] for name in _ELEMENTS if name in resource}
+    if "component" in stated:
+        stated["component"] = [{name: each[name] for name in _PART if name in each} for each in stated["component"]]
     issues = list(_issues(definitions.core, stated))
     if issues:
         raise Unprocessable.of(issues)

@@ -116,9 +116,13 @@ class Store:
         self.cursor = CursorSeal(row["key"])
         self._is_started = True
 
+    async def settle(self) -> None:
+        """Finish the writes that were taken on."""
+        await self._committer.close()
+
     async def close(self) -> None:
         """Finish the writes that were taken on, and close the connections."""
-        await self._committer.close()
+        await self.settle()
         await self._layout.close()
         await self._mongo.close()
 
@@ -265,3 +269,7 @@ class Store:
         with translated():
             now: datetime = (await self._mongo.command({"hello": 1}))["localTime"]
         return now.replace(tzinfo=UTC)
+
+    async def ensure_rows(self, name: str) -> None:
+        """The collection of own rows of this name is there, so that a transaction can write in it."""
+        await self._layout.ensure_rows(name)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
-from fhirserver.interactions.candidate import identified
+from fhirserver.interactions.candidate import check_references, identified
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.load.run import Checkpoint, Job
 from fhirserver.interactions.load.tally import Fate, Outcome
@@ -37,8 +37,10 @@ SIDE_BY_SIDE: Final = 100
 PATIENCE: Final = 60.0
 """Seconds for which a database that cannot be reached is asked again."""
 
-NORMAL_PATH: Final = frozenset(("Consent", "PractitionerRole", "Organization", "CareTeam", "Group", "RelatedPerson"))
-"""Types that give rights."""
+NORMAL_PATH: Final = frozenset(
+    ("Consent", "PractitionerRole", "Organization", "CareTeam", "Group", "RelatedPerson", "SearchParameter")
+)
+"""Types that give rights, or that the server itself goes by."""
 
 T = TypeVar("T")
 
@@ -134,6 +136,7 @@ class Direct:
         error = error_for(services.validator.validate(resource, resource_type=resource_type))
         if error is not None:
             raise error
+        check_references(resource, services.base_url)
         return services.store.prepare(
             Write(
                 method="PUT",

@@ -1,0 +1,43 @@
+"""What is derived from a resource when it is stored, by the search parameters that are in force at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fhirserver.access.compartments import security_facts
+from fhirserver.definitions import Definitions
+from fhirserver.model.reference import local_references
+from fhirserver.model.resource import Resource
+from fhirserver.search.extract import Extractor
+from fhirserver.store import Derived
+
+
+class Derivation:
+    """Derives; `adopt` puts other search parameters in force, which is one assignment: what is under way is of one generation."""
+
+    def __init__(self, definitions: Definitions, base_url: str, *, guards_references: bool = False) -> None:
+        self._extractor = Extractor(definitions, base_url=base_url)
+        self._facts = security_facts(base_url)
+        self._base_url = base_url
+        self._guards_references = guards_references
+        self._now = (self._extractor, 0)
+
+    def __call__(self, resource_type: str, resource: Resource) -> Derived:
+        """What is stored beside a resource of this type."""
+        extractor, generation = self._now
+        index, sort = extractor.extract(resource_type, resource)
+        if self._guards_references:
+            # Those that no search parameter looks at hold a deletion up as well.
+            index["_literal"] = {"r": sorted(local_references(resource, self._base_url)), "i": []}
+        return Derived(index, sort, self._facts(resource_type, resource), generation)
+
+    def prepared(self, definitions: Definitions, resource_types: Iterable[str]) -> Extractor:
+        """What reads resources by other parameters, with these types made ready; on any thread."""
+        extractor = self._now[0].extended(definitions)
+        for resource_type in resource_types:
+            extractor.prepare(resource_type)
+        return extractor
+
+    def adopt(self, extractor: Extractor, generation: int) -> None:
+        """From here on this one."""
+        self._now = (extractor, generation)
