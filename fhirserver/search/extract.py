@@ -8,6 +8,8 @@ https://hl7.org/fhir/R4/searchparameter.html
 from __future__ import annotations
 
 import copy
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from fhirserver.definitions import Definitions, ValueSet
 from fhirserver.fhirpath import FhirPathError, Plan, compile_path
 from fhirserver.search.custom import STEPS
 from fhirserver.search.endings import branches, elements_at
-from fhirserver.search.parameters import TYPES, token, words
+from fhirserver.search.parameters import TYPES, string, token, words
 from fhirserver.search.parameters import composite as composites
 from fhirserver.search.parameters.composite import PLACES
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Part
@@ -26,13 +28,16 @@ from fhirserver.search.registry import PAIR, Searchable, registry, resource_type
 
 Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
-Memory = dict[tuple[int, int], Indexed | None]
-"""What was encoded of a resource, by the encoder and the one value: several parameters often select the same."""
+Memory = dict[tuple[int, str, int], Indexed | None]
+"""What was encoded of a resource, by the encoder and the one value: some parameters select the same, and composites select it again."""
+
+_TEXTS = frozenset({"string", "markdown"})
+_START = re.compile(r"[A-Z]\w*\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """How a parameter is stored: `number` is the same for those that store the same of the same value."""
+    """How a parameter is stored: `number` is the same for those that store the same of the same value, and 0 where it is alone."""
 
     number: int
     encoder: Encoder
@@ -68,6 +73,7 @@ class _Extraction:
     united: tuple[tuple[str, tuple[str, ...]], ...]
     paired: frozenset[str]
     has_narrative: bool
+    has_endings: bool
     further: tuple[Plan, ...] = ()
     further_composites: tuple[_Composite, ...] = ()
 
@@ -80,7 +86,7 @@ class Extractor:
         self._circumstances = Circumstances(base_url, definitions.case_sensitive_systems, resource_types(definitions))
         self._extractions: dict[str, _Extraction] = {}
         self._numbers: dict[Any, int] = {}
-        self._written = _written(definitions)
+        self._written, self._wordless = _written(definitions), _wordless(definitions)
 
     def extended(self, definitions: Definitions) -> Extractor:
         """The same for definitions with other further parameters: what they say nothing more of is not made again."""
@@ -116,7 +122,9 @@ class Extractor:
             parameter = stored_as.get(code)
             if parameter is None:
                 continue
-            stored = self._encoded(parameter, nodes, memory)
+            # Most are alone, and a call costs as much as an encoder.
+            alone = parameter.number == 0
+            stored = parameter.encoder(nodes, circumstances) if alone else self._encoded(parameter, nodes, memory)
             if stored is not None:
                 index[code], low, high = stored
                 if low is not None:
@@ -135,13 +143,16 @@ class Extractor:
                 sort[code] = {"lo": min(each["lo"] for each in scalars), "hi": max(each["hi"] for each in scalars)}
         if extraction.paired and "code" in index:
             _pair(index, extraction.paired)
+        if extraction.has_endings and (name := index.get("name")) is not None:
+            index[string.ENDINGS] = string.endings(name["f"])
         self._words(resource, extraction.has_narrative, index)
         return index, sort
 
     def _encoded(self, stored: _Stored, nodes: list[Node], memory: Memory | None) -> Indexed | None:
-        if memory is None or len(nodes) != 1:
+        if memory is None or stored.number == 0 or len(nodes) != 1:
             return stored.encoder(nodes, self._circumstances)
-        key = (stored.number, id(nodes[0][1]))
+        kind, value = nodes[0]
+        key = (stored.number, kind, id(value))
         if key not in memory:
             memory[key] = stored.encoder(nodes, self._circumstances)
         return memory[key]
@@ -185,7 +196,7 @@ class Extractor:
     def _words(self, resource: Mapping[str, Any], has_narrative: bool, index: Fields) -> None:
         if has_narrative and "text" in resource and (narrative := words.narrative(resource)) is not None:
             index["_text"] = narrative
-        if (content := words.content(resource, self._written)) is not None:
+        if (content := words.content(resource, self._written, self._wordless)) is not None:
             index["_content"] = content
 
     def _extraction(self, resource_type: str) -> _Extraction:
@@ -199,7 +210,11 @@ class Extractor:
             (code, tuple(part.code for part in each.united)) for code, each in known.searchable.items() if each.united
         )
         plan = Plan(self._definitions, resource_type, expressions)
-        extraction = _Extraction(plan, stored, composites, united, known.paired, "_text" in known.searchable)
+        has_narrative, has_endings = "_text" in known.searchable, bool(known.ended)
+        numbers = Counter(each.number for each in stored.values())
+        numbers.update(part.stored.number for each in composites for part in each.at_root)
+        stored = {code: each if numbers[each.number] > 1 else replace(each, number=0) for code, each in stored.items()}
+        extraction = _Extraction(plan, stored, composites, united, known.paired, has_narrative, has_endings)
         return self._with_further(extraction, resource_type, [known.searchable[code] for code in others])
 
     def _with_further(self, extraction: _Extraction, resource_type: str, others: list[Searchable]) -> _Extraction:
@@ -244,14 +259,15 @@ class Extractor:
         return self._encoding(parameter.type, parameter.stored.indexed, expression)
 
     def _encoding(self, type: str, encoder: Encoder, expression: str) -> _Stored:
-        same: tuple[Any, ...] = (encoder,)
+        start = _START.search(expression)
+        same: tuple[Any, ...] = (encoder, start and start[0])
         if type == "token" and (value_sets := _value_sets(self._definitions, expression)):
             encoder = partial(_with_systems, encoder, value_sets, self._codes(value_sets))
             same = (*same, *(value_set.url for value_set in value_sets))
         if "extension(" in expression:
             encoder = partial(_with_extensions, encoder, self._primitives)
             same = (*same, "extension")
-        return _Stored(self._numbers.setdefault(same, len(self._numbers)), encoder, type == "token")
+        return _Stored(self._numbers.setdefault(same, len(self._numbers) + 1), encoder, type == "token")
 
     def _codes(self, value_sets: tuple[ValueSet, ...]) -> dict[str, Indexed]:
         """What is stored for each code of these value sets alone: nearly every `code` element holds one of them."""
@@ -273,7 +289,18 @@ def _written(definitions: Definitions) -> frozenset[str]:
             for type in element.types:
                 name = element.stem + type.code[:1].upper() + type.code[1:] if element.is_choice else element.name
                 names.setdefault(name, set()).add(type.code)
-    return words.written_names(name for name, types in names.items() if "string" in types or "markdown" in types)
+    return words.written_names(name for name, types in names.items() if types & _TEXTS)
+
+
+def _wordless(definitions: Definitions) -> frozenset[str]:
+    """The JSON names of elements in which nothing is written, wherever the name stands: quantities, periods and their like."""
+    plain: dict[str, bool] = {}
+    for structure in definitions.structures.values():
+        for element in structure.elements:
+            for type in element.types:
+                name = element.stem + type.code[:1].upper() + type.code[1:] if element.is_choice else element.name
+                plain[name] = plain.get(name, True) and type.code in words.WORDLESS
+    return frozenset(name for name, is_plain in plain.items() if is_plain)
 
 
 def _pair(index: Fields, paired: frozenset[str]) -> None:

@@ -96,7 +96,9 @@ Interval = tuple[str, str, tuple[str, ...], str, str, str | None]
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     """What is stored for these values."""
-    found = dict.fromkeys(interval for kind, value in nodes for interval in _intervals(kind, value))
+    found = [interval for kind, value in nodes for interval in _intervals(kind, value)]
+    if len(found) > 1:
+        found = list(dict.fromkeys(found))
     if not found:
         return None
     written, base = [], []

@@ -53,6 +53,24 @@ _NOT_WRITTEN = frozenset(
     }
 )
 
+WORDLESS = frozenset(
+    {
+        "Quantity",
+        "Age",
+        "Count",
+        "Distance",
+        "Duration",
+        "Money",
+        "Period",
+        "Range",
+        "Ratio",
+        "SampledData",
+        "Meta",
+        "Timing",
+    }
+)
+"""The data types in which nothing is written but units."""
+
 _RUSSIAN, _ENGLISH = snowballstemmer.stemmer("russian"), snowballstemmer.stemmer("english")
 
 
@@ -101,10 +119,12 @@ def narrative(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     return stored((_TAG.sub(" ", div),)) if isinstance(div, str) else None
 
 
-def content(resource: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any] | None:
-    """What is stored of all that is written elsewhere: the strings of elements with these names."""
+def content(
+    resource: Mapping[str, Any], names: frozenset[str], wordless: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """What is stored of all that is written elsewhere: the strings of elements with these names, not within the wordless ones."""
     found: list[str] = []
-    _collect(resource, names, found)
+    _collect(resource, names, wordless, found)
     return stored(dict.fromkeys(found)) if found else None
 
 
@@ -113,20 +133,22 @@ def written_names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(names) - _NOT_WRITTEN
 
 
-def _collect(value: Mapping[str, Any], names: frozenset[str], found: list[str]) -> None:
+def _collect(value: Mapping[str, Any], names: frozenset[str], wordless: frozenset[str], found: list[str]) -> None:
     for key, item in value.items():
         kind = type(item)
         if kind is str:
             if key in names:
                 found.append(item)
+        elif key in wordless:
+            continue
         elif kind is list:
             for each in item:
                 if isinstance(each, dict):
-                    _collect(each, names, found)
+                    _collect(each, names, wordless, found)
                 elif type(each) is str and key in names:
                     found.append(each)
         elif isinstance(item, dict):
-            _collect(item, names, found)
+            _collect(item, names, wordless, found)
 
 
 @lru_cache(8_192)
