@@ -114,7 +114,7 @@ def test_common_resources_take_the_fast_way(name: str) -> None:
         (("contained",), []),
         (("contained", 0, "id"), "o"),
         (("contained", 0, "id"), Absent),
-        (("contained", 0, "contained"), [{"resourceType": "Organization", "id": "x", "name": "x"}]),
+        (("contained", 0, "contained"), [{"resourceType": "Organization", "id": "o", "name": "x"}]),
         (("contained", 0, "text"), {"status": "generated", "div": "<div xmlns='http://www.w3.org/1999/xhtml'/>"}),
         (("contained", 0, "meta"), {"versionId": "1"}),
         (("contained", 0, "manufacturer", "reference"), "#n"),
