@@ -3,20 +3,32 @@
 Stored for each text are the folded form (`f`), which a plain search and `:contains` compare, and the text as written (`s`), for
 `:exact`. A plain search is true of a text that starts with the value, `:text` also of one in which a word does.
 
+Names are also looked for by a part of them: of these everything that a text ends with is stored as well (`endings`), for what
+stands somewhere in a text begins one of its endings, and beginnings are what an index finds.
+
 https://hl7.org/fhir/R4/search.html#string
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
-from fhirserver.search.expression import Containing, Expression, In, Prefixed, any_of
+from fhirserver.search.expression import All, Containing, Expression, In, Prefixed, all_of, any_of
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing", "exact", "contains", "text"})
 
+ENDINGS = "_endings"
+"""The key, under `index`, of the endings of a resource's names."""
+OVERLONG = "\uffff"
+"""Stands for all endings of names that have too many."""
+
 _SORTED_LENGTH = 256
+_ENDING = 24
+"""Characters of an ending: what two texts have in common is seldom longer."""
+_ENDINGS = 400
 _APOSTROPHES = "'’‘ʼ`´"
 _ASCII = {code: " " for code in range(128) if unicodedata.category(chr(code))[0] in "PZC"}
 _ASCII.update({ord(mark): "" for mark in "'`"})
@@ -28,7 +40,10 @@ _PARTS = {"HumanName": _NAME_PARTS, "Address": _ADDRESS_PARTS}
 def condition(term: Term) -> Expression:
     """What the query asks."""
     if term.modifier == "exact":
-        return In(term.path + ".s", frozenset(term.texts()))
+        exact = In(term.path + ".s", frozenset(term.texts()))
+        alike = frozenset(map(fold, term.texts()))
+        # What is equal is equal when folded, which has the index; a text of marks alone has nothing folded.
+        return exact if "" in alike else all_of(In(term.path + ".f", alike), exact)
     alternatives: list[Expression] = []
     for text in term.texts():
         # Of a text of nothing but marks no letter is left to fold: it is looked for as written.
@@ -40,6 +55,27 @@ def condition(term: Term) -> Expression:
         if term.modifier == "text":
             alternatives.append(Containing(path, " " + wanted))
     return any_of(*alternatives)
+
+
+def endings(texts: Iterable[str]) -> list[str]:
+    """What these folded texts end with, from each of their letters on, cut to a few characters."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for start in range(min(len(text), _ENDINGS + 1)):
+            if text[start] != " ":
+                found[text[start : start + _ENDING]] = None
+        if len(found) > _ENDINGS:
+            return [OVERLONG]
+    return list(found)
+
+
+def ending(term: Term) -> Expression:
+    """What is true of the endings stored wherever a text contains one of the values; `All` where that cannot be said."""
+    folded = [fold(text) for text in term.texts()]
+    if not all(folded):
+        return All()
+    path = f"index.{ENDINGS}"
+    return any_of(In(path, frozenset((OVERLONG,))), *(Prefixed(path, text[:_ENDING]) for text in folded))
 
 
 def fold(text: str) -> str:
