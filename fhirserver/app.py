@@ -27,6 +27,7 @@ from fhirserver.definitions import Definitions, load
 from fhirserver.interactions.capabilities import Instance, capabilities
 from fhirserver.interactions.context import Services
 from fhirserver.interactions.parameters import Derivation, Keeper, Means, Reindexing, Upkeep, noting
+from fhirserver.interactions.terminology.capabilities import terminology_capabilities
 from fhirserver.jobs import Worker
 from fhirserver.model.json import dump
 from fhirserver.rest.address import BASE_PATH, Hosts
@@ -177,6 +178,7 @@ class Application:
             hosts=Hosts(settings.base_url, open_mode=open_mode),
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
             capability_statement=_statement(lambda: self.current().definitions, instance),
+            terminology_capabilities=_made_once(lambda: dump(terminology_capabilities(instance))),
             new_request_id=_request_ids(),
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),

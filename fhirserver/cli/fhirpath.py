@@ -12,6 +12,7 @@ from fhirserver.definitions import load
 from fhirserver.fhirpath import Engine, FhirPathError
 from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.json import BODY_LIMIT, dump, parse
+from fhirserver.terminology.lending import host
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Print the results of each file; the file's name before each if there are several."""
-    engine, now = Engine(load()), datetime.now(UTC)
+    engine, now = Engine(load(), host()), datetime.now(UTC)
     for file in given.files or [None]:
         resource = None if file is None else _resource(file)
         try:

@@ -49,6 +49,7 @@ class Door:
     hosts: Hosts
     bounds: Bounds
     capability_statement: Callable[[], Awaitable[bytes]]
+    terminology_capabilities: Callable[[], Awaitable[bytes]]
     new_request_id: Callable[[], bytes]
     metrics: Metrics
     log: Log
@@ -134,8 +135,10 @@ class Facade:
         asks_for_statement = (address.kind, method) in ((Kind.METADATA, "GET"), (Kind.SYSTEM, OPTIONS))
         if asks_for_statement:
             exchange.interaction = CAPABILITIES
-            content_type = answer_type(headers, form_of(parse_query(query), "_format"))
-            return Answer(200, await self._door.capability_statement(), content_type, is_lasting=True)
+            pairs = parse_query(query)
+            of_terminology = form_of(pairs, "mode") == "terminology"
+            made = self._door.terminology_capabilities if of_terminology else self._door.capability_statement
+            return Answer(200, await made(), answer_type(headers, form_of(pairs, "_format")), is_lasting=True)
         if method == OPTIONS:
             methods = allowed(address.kind)
             patches = [(b"accept-patch", ", ".join(PATCH_TYPES).encode())] if "PATCH" in methods else []

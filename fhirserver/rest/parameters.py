@@ -23,7 +23,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9,:/*\-._~$]*")
 
 
 def form_of(pairs: Iterable[Pair], name: str) -> str | None:
-    """The one value of `_format` or `_pretty`."""
+    """The one value of a parameter that shapes the answer: `_format`, `_pretty`, `mode`."""
     values = [value for key, value in pairs if key == name]
     if len(values) > 1:
         raise BadRequest(f"{name} can be given once.")
