@@ -67,7 +67,7 @@ def shapes(patients: int) -> list[Shape]:
         Shape("code and quantity, rare", lambda _: f"Observation?code={CODE}&value-quantity=gt{people.EXTREME - 100}"),
         Shape(
             "quantity in another unit, rare",
-            lambda _: f"Observation?value-quantity=gt{people.EXTREME // 10 - 10}||g/dL",
+            lambda _: f"Observation?value-quantity=gt{people.EXTREME // 10 - 10}%7Chttp://unitsofmeasure.org%7Cg/dL",
         ),
         Shape("composite, rare", lambda _: f"Observation?code-value-quantity={CODE}$gt{people.EXTREME - 100}"),
         Shape(

@@ -39,6 +39,8 @@ from fhirserver.search.expression import (
 Filter = dict[str, Any]
 
 _VALUE_TYPES = ["string", "object", "double", "int", "long", "decimal", "bool", "date", "binData", "objectId"]
+_GATHERED = "index._"
+"""What begins so gathers values of many elements: always an array."""
 _NEVER: Filter = {"$nor": [{}]}
 
 
@@ -143,6 +145,8 @@ def _range(node: Range) -> Filter:
         return {node.path: {"$gte": _value(low, floor=False)}}
     both = {"$gte": _value(low, floor=False), "$lte": _value(high, floor=True)}
     # On an array MongoDB lets one element meet one bound and another the other; `$elemMatch` wants one for both.
+    if node.path.startswith(_GATHERED):
+        return {node.path: {"$elemMatch": both}}
     single = {node.path: {**both, "$not": {"$type": "array"}}}
     return {"$or": [single, {node.path: {"$elemMatch": both}}]}
 

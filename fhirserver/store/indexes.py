@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Range, Some, Within
+from fhirserver.store import quantities
 
 Order = tuple[tuple[str, int], ...]
 
@@ -55,6 +56,9 @@ WRITER = Index("writer", "by.principal", BY_ID, "a permit's branch for what the 
 REFERENCES = Index(
     "references", "index._refs", BY_ID, "_revinclude, and a reference parameter without a row of its own"
 )
+QUANTITIES = Index(
+    "quantities", quantities.PATH, BY_ID, "?value-quantity=gt5|system|code, and the composites with it", narrows=False
+)
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
 EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES)
@@ -83,13 +87,16 @@ def _reference(code: str, order: Order = BY_ID, serves: str | None = None) -> In
     return Index(code, f"index.{code}.r", order, serves or f"?{code}=Type/id")
 
 
+ENDINGS = Index("endings", "index._endings", BY_ID, "?name:contains=part", narrows=False)
+
+
 def _name(code: str) -> Index:
     # A prefix is a range, and behind a range no index keeps an order: these sort what they find.
     return Index(code, f"index.{code}.f", BY_ID, f"?{code}=beginning", narrows=False)
 
 
 OF_TYPE: dict[str, tuple[Index, ...]] = {
-    "Observation": _clinical("date"),
+    "Observation": (*_clinical("date"), QUANTITIES),
     "Condition": _clinical("recorded-date"),
     "Procedure": _clinical("date"),
     "DiagnosticReport": _clinical("date"),
@@ -123,17 +130,18 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
         Index("telecom", "index.telecom", BY_ID, "?telecom=number, ?phone=number, ?email=address"),
         _name("name"),
         _name("family"),
+        ENDINGS,
         Index("birthdate", None, (("sort.birthdate.lo", 1), ("_id", 1)), "?birthdate=D, ?_sort=birthdate"),
     ),
-    "Practitioner": (IDENTIFIER, _name("name")),
+    "Practitioner": (IDENTIFIER, _name("name"), ENDINGS),
     "PractitionerRole": (
         IDENTIFIER,
         _reference("practitioner"),
         Index("holder", "security.role.practitioner", BY_ID, "the roles of a caller"),
         _reference("organization"),
     ),
-    "Organization": (IDENTIFIER, _name("name"), _reference("partof")),
-    "Location": (IDENTIFIER, _name("name")),
+    "Organization": (IDENTIFIER, _name("name"), ENDINGS, _reference("partof")),
+    "Location": (IDENTIFIER, _name("name"), ENDINGS),
     "HealthcareService": (IDENTIFIER, _reference("organization")),
 }
 

@@ -11,6 +11,7 @@ from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, TooCostly
 from fhirserver.search.escaping import divide
 from fhirserver.search.expression import Exists, Expression, all_of, any_of, negate
+from fhirserver.search.parameters import string
 from fhirserver.search.parameters.term import Term
 from fhirserver.search.registry import Registry, Searchable, registry, resource_types
 from fhirserver.search.unsupported import Unsupported
@@ -50,6 +51,8 @@ def condition(known: Registry, searchable: Searchable, term: Term) -> Expression
     if term.modifier == "missing":
         return _missing(term, searchable)
     asked = searchable.condition(term)
+    if term.modifier == "contains" and searchable.code in known.ended:
+        return all_of(string.ending(term), asked)
     if term.modifier or searchable.code not in known.implied:
         return asked
     wider = known.searchable[known.implied[searchable.code]]

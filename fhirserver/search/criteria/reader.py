@@ -79,6 +79,7 @@ class Reader:
             self.circumstances,
             self.now,
             searchable.scalars,
+            is_moment=searchable.is_moment,
         )
 
     def follow(

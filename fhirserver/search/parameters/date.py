@@ -25,6 +25,7 @@ MODIFIERS = frozenset({"missing"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_YEAR = 366 * 24 * 60 * 60 * 1_000_000
 _SPACE_FOR_PLUS = re.compile(r"(?<=T)(\S+) (\d\d:\d\d)$")
 
 
@@ -60,7 +61,22 @@ def condition(term: Term) -> Expression:
     if term.scalars is None:
         return any_of(*(Some(term.path, compared(asked.asked, "lo", "hi")) for asked in _asked(term)))
     low, high = term.scalars
-    return any_of(*(compared(asked.asked, low, high) for asked in _asked(term)))
+    found = []
+    for asked in _asked(term):
+        expression = compared(asked.asked, low, high)
+        found.append(all_of(_bounded(asked, low, high), expression) if term.is_moment else expression)
+    return any_of(*found)
+
+
+def _bounded(q: DateRange, low: str, high: str) -> Expression:
+    """What follows for the one end from what is asked of the other, where both lie within a year: an index may have only the one."""
+    match q.prefix:
+        case Prefix.GE | Prefix.GT | Prefix.SA:
+            return Range(low, q.low - _YEAR, None)
+        case Prefix.LE | Prefix.LT | Prefix.EB:
+            return Range(high, None, q.high + _YEAR)
+        case _:
+            return All()
 
 
 def condition_on_instant(term: Term) -> Expression:

@@ -25,6 +25,7 @@ from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
 from fhirserver.store.client import Document
 from fhirserver.store.commit.write import By, Derived, Write
+from fhirserver.store.quantities import QUANTITIES, gathered
 
 TEXT_LIMIT: Final = 5_000_000
 BSON_LIMIT: Final = 15 * 1024 * 1024
@@ -82,12 +83,15 @@ def facts_of(method: str, by: By, derived: Derived) -> bytes:
 
 
 def derived_fields(derived: Derived) -> Document:
-    """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes."""
+    """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes; and
+    `index._quantities` every quantity."""
     references: dict[str, None] = {}
     for values in derived.index.values():
         if isinstance(values, dict) and "r" in values:
             references.update(dict.fromkeys(values["r"]))
     index = {**derived.index, "_refs": list(references)} if references else derived.index
+    if quantities := gathered(derived.index):
+        index = {**index, QUANTITIES: quantities}
     fields: Document = {"index": index, "sort": derived.sort, "security": derived.security}
     if derived.generation:
         fields["generation"] = derived.generation

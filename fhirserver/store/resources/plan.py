@@ -15,7 +15,7 @@ from typing import Final
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, And, Expression, In, all_of
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import indexes
+from fhirserver.store import indexes, quantities
 from fhirserver.store.client import Document
 from fhirserver.store.indexes import Index, Order
 from fhirserver.store.resources import paging
@@ -58,8 +58,8 @@ def plan(request: SearchRequest, wanted: Expression, leads: frozenset[str] = fro
     asked = paging.order_of(request.sort) if request.sort else None
     resource_type, expression = request.resource_type, request.expression
     index = indexes.choose(resource_type, expression, asked)
-    if (index is None or not index.narrows) and (references := _references(expression)):
-        wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
+    if index is None or not index.narrows:
+        wanted, expression, index = _aided(resource_type, wanted, expression, index)
     # Without `_sort` any order will do: the one that the index has costs nothing.
     order = asked or (index.order if index is not None else indexes.BY_ID)
     is_served = index is not None or isinstance(expression, All) or indexes.serves(resource_type, expression, leads)
@@ -90,12 +90,23 @@ def led(resource_type: str, expression: Expression, wanted: Expression) -> Way:
     if any(isinstance(term, In) and term.path == "_id" for term in terms):
         return Way(wanted, None, "_id_", is_served=True, is_narrow=True)
     index = indexes.choose(resource_type, expression, None)
-    if (index is None or not index.narrows) and (references := _references(expression)):
-        wanted, index = all_of(wanted, In("index._refs", references)), indexes.REFERENCES
+    if index is None or not index.narrows:
+        wanted, expression, index = _aided(resource_type, wanted, expression, index)
     if index is not None:
         return Way(wanted, index, index.name, is_served=True, is_narrow=index.narrows)
     is_served = isinstance(expression, All) or indexes.serves(resource_type, expression)
     return Way(wanted, None, None, is_served, is_narrow=False)
+
+
+def _aided(
+    resource_type: str, wanted: Expression, expression: Expression, index: Index | None
+) -> tuple[Expression, Expression, Index | None]:
+    """The same with what leads to an index that gathers the values of many parameters, if there is such: references or quantities."""
+    if references := _references(expression):
+        return all_of(wanted, In("index._refs", references)), expression, indexes.REFERENCES
+    if indexes.QUANTITIES in indexes.of(resource_type) and (among := quantities.among(expression)) is not None:
+        return all_of(wanted, among), all_of(expression, among), None
+    return wanted, expression, index
 
 
 def _references(expression: Expression) -> frozenset[str]:

@@ -16,7 +16,7 @@ from fhirserver.definitions import load
 from fhirserver.model.dates import BEGINNING, END
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.escaping import divide, unescape
-from fhirserver.search.expression import Expression, In, Prefixed, any_of
+from fhirserver.search.expression import Expression, In, Prefixed, all_of, any_of
 from fhirserver.search.match import match
 from fhirserver.search.parameters import TYPES, date, reference, string, token, uri
 from fhirserver.search.parameters.comparison import Prefix, compared
@@ -181,7 +181,8 @@ ASKED: list[tuple[str, Term, Expression]] = [
     ("token", term("s|a|b"), some("s|a%7Cb")),
     ("token", term("a\\|b"), some("=a%7Cb", "~a%7Cb")),
     ("string", term("Éа"), Prefixed("index.p.f", "eа")),
-    ("string", term("Éа", modifier="exact"), some("Éа", path="index.p.s")),
+    ("string", term("Éа", modifier="exact"), all_of(some("eа", path="index.p.f"), some("Éа", path="index.p.s"))),
+    ("string", term("--", modifier="exact"), some("--", path="index.p.s")),
     ("reference", term("x", targets=("Patient", "Group")), some("Patient/x", "Group/x", path="index.p.r")),
     ("reference", term("x", modifier="Group", targets=("Patient", "Group")), some("Group/x", path="index.p.r")),
     ("reference", term("x|y", modifier="identifier"), some("x|y", path="index.p.i")),

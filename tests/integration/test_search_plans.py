@@ -1,0 +1,60 @@
+"""No shape of search scans a collection: each is led by an index, or says what to add.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from fhirserver.bench.population import population
+from fhirserver.bench.shapes import Shape, shapes
+from fhirserver.settings import Settings
+from tests.integration.serving import Server, serving
+
+PATIENTS = 40
+UNSERVED = {"status, rare, alone"}
+"""What no index leads: found by looking at documents in the order of their ids, in a part of the time."""
+EXAMINED = 150
+"""Documents that a selective search may look at, however many there are; the trials of several plans are among them."""
+
+
+@pytest.fixture(scope="module")
+async def populated(mongo_url: str) -> AsyncIterator[tuple[Server, Any]]:
+    """A server with a population, and its database."""
+    settings = Settings(mongo_url, database=f"plans{uuid.uuid4().hex[:12]}", auth="none", log_requests=False)
+    async with serving(settings) as server, AsyncMongoClient[dict[str, Any]](mongo_url) as client:
+        resources = list(population(PATIENTS))
+        for start in range(0, len(resources), 500):
+            entries = [
+                {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+                for each in resources[start : start + 500]
+            ]
+            answer = await server("POST", "", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
+            assert {each["response"]["status"] for each in answer.json()["entry"]} == {"201 Created"}
+        yield server, client[settings.database]
+        await client.drop_database(settings.database)
+
+
+@pytest.mark.parametrize("shape", shapes(PATIENTS), ids=lambda shape: shape.name)
+async def test_a_shape_is_led_by_an_index(populated: tuple[Server, Any], shape: Shape) -> None:
+    server, database = populated
+    await database["system.profile"].drop()
+    await database.command({"profile": 2})
+    try:
+        answer = await server("GET", f"/{shape.address(5)}")
+    finally:
+        await database.command({"profile": 0})
+    assert answer.status_code == 200, answer.text
+    rows = await database["system.profile"].find({"op": {"$in": ["query", "command"]}}).to_list()
+    plans = [row for row in rows if row["ns"].rpartition(".")[2].isalpha() and "planSummary" in row]
+    assert plans, [row["ns"] for row in rows]
+    for row in plans:
+        assert "COLLSCAN" not in row["planSummary"], row["command"]
+        if shape.is_selective and shape.name not in UNSERVED:
+            assert row["docsExamined"] <= EXAMINED, (row["planSummary"], row["command"])
