@@ -36,7 +36,7 @@ def _day(number: int, serial: int = 0) -> str:
 
 def shapes(patients: int) -> list[Shape]:
     """What is asked, of a population of this size."""
-    patient, doctor = people.patient_id, lambda n: people.practitioner_id(n, patients)
+    patient = people.patient_id
     observations = "Observation?patient=Patient/{}".format
     return [
         Shape("Patient by id", lambda n: f"Patient?_id={patient(n)}"),
@@ -51,7 +51,10 @@ def shapes(patients: int) -> list[Shape]:
             "birth date, a range sorted",
             lambda n: f"Patient?birthdate=ge{people.birth_date(n)}&_sort=birthdate&_count=20",
         ),
-        Shape("the patients of a doctor", lambda n: f"Patient?general-practitioner=Practitioner/{doctor(n)}"),
+        Shape(
+            "the patients of a doctor",
+            lambda n: f"Patient?general-practitioner=Practitioner/{people.practitioner_id(n, patients)}",
+        ),
         Shape("a patient's Observations", lambda n: observations(patient(n))),
         Shape("patient, code, newest first", lambda n: f"{observations(patient(n))}&code={CODE}&_sort=-date"),
         Shape("patient and date", lambda n: f"{observations(patient(n))}&date=ge{_day(n)}"),
