@@ -1,4 +1,4 @@
-"""The search tables of what reaches further than one type: asked of a whole server, over one small clinic.
+"""The search tables of what reaches further than one type: asked of a whole server, over small worlds.
 
 Tables that name a `world` have rows of a query with the ids of the matches (`finds`) and of what comes along (`includes`), or with
 the issue code that it is refused with (`refused`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,32 +27,39 @@ TABLES = {
     if "world" in (table := json.loads(path.read_text("utf-8")))
 }
 ROWS = [
-    pytest.param(row, id=f"{name}: {row['search']}"[:120]) for name, table in TABLES.items() for row in table["rows"]
+    pytest.param(table["world"], row, id=f"{name}: {row['search']}"[:120])
+    for name, table in TABLES.items()
+    for row in table["rows"]
 ]
 
 
 @pytest.fixture(scope="module")
-async def clinic(mongo_url: str) -> AsyncIterator[Server]:
-    """A server with the one world that there is."""
-    assert {table["world"] for table in TABLES.values()} == {"clinic"}
-    world = json.loads((FOLDER / "worlds" / "clinic.json").read_text("utf-8"))
-    database = f"tables{uuid.uuid4().hex[:12]}"
-    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as server:
-        for resource in world["resources"]:
-            await server.put(resource)
-        for address in world["deleted"]:
-            assert (await server("DELETE", f"/{address}")).status_code == 204
-        yield server
+async def servers(mongo_url: str) -> AsyncIterator[dict[str, Server]]:
+    """A server for each world."""
     client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database(database)
+    async with AsyncExitStack() as running:
+        servers = {}
+        for name in {table["world"] for table in TABLES.values()}:
+            world = json.loads((FOLDER / "worlds" / f"{name}.json").read_text("utf-8"))
+            database = f"tables{uuid.uuid4().hex[:12]}"
+            running.callback(client.drop_database, database)
+            settings = Settings(mongo_url, database=database, auth="none", log_requests=False)
+            servers[name] = server = await running.enter_async_context(serving(settings))
+            for resource in world["resources"]:
+                await server.put(resource)
+            for address in world["deleted"]:
+                assert (await server("DELETE", f"/{address}")).status_code == 204
+        yield servers
     client.close()
 
 
-@pytest.mark.parametrize("row", ROWS)
-async def test_a_search_finds_what_the_clause_says(clinic: Server, row: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("world", "row"), ROWS)
+async def test_a_search_finds_what_the_clause_says(servers: dict[str, Server], world: str, row: dict[str, Any]) -> None:
     resource_type, _, query = row["search"].partition("?")
     pairs = [*parse_qsl(query, keep_blank_values=True), *([] if "_count=" in query else [("_count", "50")])]
-    answer = await clinic("POST", f"/{resource_type}/_search" if resource_type else "/_search", data=_form(pairs))
+    answer = await servers[world](
+        "POST", f"/{resource_type}/_search" if resource_type else "/_search", data=_form(pairs)
+    )
     if "refused" in row:
         assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, row["refused"]), answer.text
         return
