@@ -189,7 +189,32 @@ async def test_the_cases_find_what_is_visible_and_would_find_what_is_hidden(worl
         seen = await worlds.full.open("GET", path)
         assert seen.status_code == 200, (path, seen.text)
         is_found = "entry" in seen.json() or seen.json().get("total", 0) > 0
-        assert is_found or "lt7" in path, path
+        assert is_found or "lt7" in path or "not (result" in path, path
+
+
+CRITERIA = [
+    "/Observation?subject:Patient.name=Godunov",
+    "/Observation?_has:List:item:_id=secret&_id=boris-0",
+    "/Observation?_filter=subject.birthdate lt 1975",
+    "/Condition?patient.identifier=urn:oid:1.2.643.100.3|2",
+    "/Observation?_list=secret&patient._id=boris",
+]
+
+
+@pytest.mark.parametrize("path", CRITERIA)
+async def test_criteria_that_lead_through_what_is_hidden_find_nothing(worlds: Worlds, path: str) -> None:
+    """SC-18: as zero matches, and nothing is done to what is hidden."""
+    patch = {"json": [], "headers": {"Content-Type": "application/json-patch+json"}}
+    for who in ("doctor", "laboratory"):
+        for method, options in (("DELETE", {}), ("PATCH", patch)):
+            full, bare = worlds.tokens[who]
+            answers = [
+                told(await world.asks(token, method, path, **options))
+                for world, token in ((worlds.full, full), (worlds.bare, bare))
+            ]
+            assert answers[0] == answers[1]
+    assert (await worlds.full.open("GET", "/Observation/boris-0")).status_code == 200
+    assert (await worlds.full.open("GET", "/Condition/boris-ill")).status_code == 200
 
 
 # What the token rules out

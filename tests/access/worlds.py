@@ -57,7 +57,7 @@ def visible() -> Iterator[dict[str, Any]]:
         "code": {"coding": [{"system": LOINC, "code": "58410-2"}]},
         "subject": _to("Patient/anna"),
         "performer": [_to("Organization/laboratory")],
-        "result": [_to("Observation/anna-0"), _to("Observation/boris-0"), _to("Observation/both-0")],
+        "result": [_to(f"Observation/{each}") for each in ("anna-0", "boris-0", "boris-2", "both-0")],
         "effectiveDateTime": "2026-01-05",
     }
     yield {
