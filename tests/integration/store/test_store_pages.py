@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fhirserver.search.permit import Permit
@@ -86,7 +86,9 @@ async def fill(store: Store, writing: Any, still: Sequence[tuple[Any, Any]]) -> 
     return fields
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3, phases=[Phase.generate], deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(still=rows, writes=writes, count=st.integers(2, 4))
 async def test_while_another_client_writes_no_row_that_stays_is_missed_or_shown_twice(
     store: Store, writing: Any, still: list[Any], writes: list[Any], count: int
@@ -96,7 +98,12 @@ async def test_while_another_client_writes_no_row_that_stays_is_missed_or_shown_
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(still=rows, writes=writes, count=st.integers(2, 4))
 async def test_the_same_at_length(store: Store, writing: Any, still: list[Any], writes: list[Any], count: int) -> None:
     await _walks(store, writing, still, writes, count)
