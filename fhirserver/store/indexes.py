@@ -95,6 +95,13 @@ def _name(code: str) -> Index:
     return Index(code, f"index.{code}.f", BY_ID, f"?{code}=beginning", narrows=False)
 
 
+CANONICAL = Index("url", "index.url", BY_ID, "?url=canonical: what the canonicals of terminology mean")
+
+
+def _uri(code: str) -> Index:
+    return Index(code, f"index.{code}", BY_ID, f"?{code}=uri")
+
+
 OF_TYPE: dict[str, tuple[Index, ...]] = {
     "Observation": (*_clinical("date"), QUANTITIES),
     "Condition": _clinical("recorded-date"),
@@ -143,6 +150,9 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
     "Organization": (IDENTIFIER, _name("name"), ENDINGS, _reference("partof")),
     "Location": (IDENTIFIER, _name("name"), ENDINGS),
     "HealthcareService": (IDENTIFIER, _reference("organization")),
+    "CodeSystem": (IDENTIFIER, CANONICAL),
+    "ValueSet": (IDENTIFIER, CANONICAL),
+    "ConceptMap": (IDENTIFIER, CANONICAL, *(_uri(f"{end}-system") for end in ("source", "target"))),
 }
 
 THE_EIGHT = (
