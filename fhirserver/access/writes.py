@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, confidentiality
+from fhirserver.access.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, UNRESOLVED, confidentiality
 from fhirserver.access.consent import WITHOUT_EFFECT
 from fhirserver.access.elements import objects
 from fhirserver.access.facts import Row, security
@@ -59,6 +59,13 @@ def _check_patient(principal: Principal, interaction: str, resource_type: str, c
         raise Forbidden(NOT_THIS_CONTENT)
     if resource_type == "Appointment" and interaction == "create" and facts.get("status") not in _REQUESTED:
         raise Forbidden(NOT_THIS_CONTENT)
+
+
+def is_of_another(target: Mapping[str, Any], owners: Iterable[str]) -> bool:
+    """Whether a resource with these security facts belongs to somebody else than these patients, so that nothing of theirs alone
+    refers to it. What is not a patient's, or of nobody known, is nobody else's."""
+    theirs = frozenset(target.get("owners") or ())
+    return target.get("class") == "patient" and UNRESOLVED not in theirs and not theirs <= frozenset(owners)
 
 
 def keep_labels(resource: Resource, old: Iterable[str]) -> Resource:

@@ -10,10 +10,12 @@ https://hl7.org/fhir/R4/http.html#delete and https://hl7.org/fhir/R4/references.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 from zlib import crc32
 
+from fhirserver.access.reasons import OTHER_RECORD
+from fhirserver.access.writes import is_of_another
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import Conflict, Unprocessable
 from fhirserver.model.reference import local_references
@@ -61,13 +63,18 @@ async def _look(context: Context, tx: Tx, writes: Sequence[Write], written: Sequ
     for index, write in enumerate(writes):
         if write.resource is not None:
             wanted = _targets(context, write.resource) - present
-            if not await _all_exist(tx, wanted, write.permit):
+            found = await _existing(tx, wanted, write.permit)
+            if found is None:
                 raise Refused(index, Unprocessable(NO_TARGET, code="not-found"))
+            if not context.principal.is_operator and _strays(write, found):
+                raise Refused(index, Unprocessable(OTHER_RECORD, code="business-rule"))
         elif written[index] is not None and await _is_referred_to(context, tx, write):
             raise Refused(index, Conflict(REFERRED_TO))
 
 
-async def _all_exist(tx: Tx, references: Iterable[str], permit: Permit) -> bool:
+async def _existing(tx: Tx, references: Iterable[str], permit: Permit) -> list[Mapping[str, Any]] | None:
+    """The security facts of what is referred to, patients apart; None where one of them is not there."""
+    found: list[Mapping[str, Any]] = []
     by_type: dict[str, set[str]] = defaultdict(set)
     for reference in references:
         resource_type, _, id = reference.partition("/")
@@ -75,8 +82,17 @@ async def _all_exist(tx: Tx, references: Iterable[str], permit: Permit) -> bool:
     for resource_type, ids in by_type.items():
         rows = await tx.facts(resource_type, ids, permit)
         if {row["_id"] for row in rows if not row["deleted"]} != ids:
-            return False
-    return True
+            return None
+        if resource_type != "Patient":
+            found += [row["security"] for row in rows]
+    return found
+
+
+def _strays(write: Write, targets: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the write is of one patient's record, and one of the targets of another's."""
+    owners = write.derived.security.get("owners") if write.derived is not None else None
+    is_of_patient = bool(owners) and write.resource_type != "Patient"
+    return is_of_patient and any(is_of_another(target, owners or ()) for target in targets)
 
 
 async def _is_referred_to(context: Context, tx: Tx, write: Write) -> bool:

@@ -225,6 +225,25 @@ async def test_a_transaction_with_conditions_is_done_once(loading: Loading, serv
     assert {owner for each in facts for owner in each["security"]["owners"]} == {row["_id"], data.patient_id(1)}
 
 
+async def test_a_line_with_a_reference_by_criteria_is_linked_or_refused(
+    loading: Loading, services: Services, tmp_path: Path
+) -> None:
+    """A reference by criteria is a transaction's to resolve, so such a line is one of its own."""
+    system = {"system": "urn:load", "value": "p"}
+    known = lines(tmp_path / "a.ndjson", [{"resourceType": "Patient", "id": "known", "identifier": [system]}])
+    assert await loading(known) == {"created": 1}
+    sent = [
+        {**each, "subject": {"reference": f"Patient?identifier=urn:load|{value}"}}
+        for each, value in zip(results(2), "pq", strict=True)
+    ]
+    assert await loading(lines(tmp_path / "b.ndjson", sent)) == {"created": 1, "refused": 1}
+    version = await read(Context(services, OPEN, "test"), "Observation", "o0")
+    assert parse(version.json or b"")["subject"] == {"reference": "Patient/known"}
+    [(said, _)] = refusals(tmp_path)
+    assert said["line"] == 2
+    assert await total(services, "Observation") == 1
+
+
 async def test_the_entries_of_a_batch_are_independent(loading: Loading, tmp_path: Path) -> None:
     await loading(lines(tmp_path / "x.ndjson", results(2)))
     sent = bundle(

@@ -15,6 +15,7 @@ from fhirserver.interactions.bundles.criteria import answered_criteria
 from fhirserver.interactions.bundles.entry import Done, Entry, Failed, at
 from fhirserver.interactions.bundles.links import Links, link_key
 from fhirserver.interactions.bundles.plan import Plan, Planned, plan
+from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
 from fhirserver.interactions.candidate import admit, identified
 from fhirserver.interactions.context import Context
@@ -146,9 +147,12 @@ async def _admitted(context: Context, planned: Plan, resolution: Resolution, tx:
             raise outcome
         else:
             writes.append(outcome)
+    indexes = tuple(each.index for each in admitting)
+    if not failures:
+        failures = strangers(context, tuple(zip(indexes, writes, strict=True)))
     if failures:
         raise Failed(sorted(failures, key=lambda failure: failure[0]))
-    return _Writes(resolution, tuple(each.index for each in admitting), tuple(writes))
+    return _Writes(resolution, indexes, tuple(writes))
 
 
 async def _outcome(admission: Awaitable[Write]) -> Write | FhirError:

@@ -80,7 +80,10 @@ class Units:
                 )
             if value["resourceType"] == "Bundle" and value.get("type") in UNPACKED:
                 return self._bundle(text, value)
-            return Unit(text.number, text.end, candidates=(self._candidate(text.number, None, value),))
+            candidate = self._candidate(text.number, None, value)
+            if b"?" in text.data and not _is_literal(value, self._base_url):
+                return _alone(text, candidate)
+            return Unit(text.number, text.end, candidates=(candidate,))
         except FhirError as error:
             return Unit(text.number, text.end, refusals=((None, error),))
 
@@ -204,7 +207,22 @@ def _is_plain(entry: Entry, base_url: str) -> bool:
     """Whether the entry only puts a resource: no conditions, no references by criteria."""
     if entry.method == "DELETE" or entry.criteria is not None or entry.if_match is not None or entry.if_none_match_any:
         return False
-    return not any(conditional_reference(text, base_url) for text in conditional_references(entry.body))
+    return _is_literal(entry.body, base_url)
+
+
+def _is_literal(resource: Resource, base_url: str) -> bool:
+    """Whether no reference in it is by criteria."""
+    return not any(conditional_reference(text, base_url) for text in conditional_references(resource))
+
+
+def _alone(text: Text, candidate: Candidate) -> Unit:
+    """A resource with references by criteria, as a transaction of its own, which resolves them."""
+    resource = candidate.resource
+    resource_type, id = resource["resourceType"], resource["id"]
+    put = {"resource": resource, "request": {"method": "PUT", "url": f"{resource_type}/{id}"}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [put]}
+    entry = Entry("PUT", resource_type, id, body=resource)
+    return Unit(text.number, text.end, True, (), ((0, entry),), (), bundle)
 
 
 def _meet(candidates: Sequence[Candidate]) -> bool:
