@@ -13,6 +13,7 @@ from fhirserver.search.expression import Expression, all_of, any_of, negate
 from fhirserver.search.filtering import language
 from fhirserver.search.filtering.language import Both, Comparison, Either, Negation, Node, Step
 from fhirserver.search.filtering.operators import compared
+from fhirserver.search.registry import registry
 from fhirserver.search.unsupported import Unsupported
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _compiled(reader: Reader, resource_type: str, node: Node) -> Expression:
 def _compared(reader: Reader, resource_type: str, node: Comparison, steps: tuple[Step, ...]) -> Expression:
     if not steps:
         searchable, _ = plain.looked_up(reader.definitions, resource_type, node.name)
-        return compared(reader, searchable, node)
+        return compared(reader, registry(reader.definitions, resource_type), searchable, node)
     step, rest = steps[0], steps[1:]
 
     def build(target: str) -> Expression:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
+from fhirserver.search.criteria.plain import condition
 from fhirserver.search.expression import (
     Containing,
     Exists,
@@ -28,68 +29,68 @@ from fhirserver.search.expression import (
 from fhirserver.search.filtering.language import Comparison
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Term
-from fhirserver.search.registry import Searchable
+from fhirserver.search.registry import Registry, Searchable
 from fhirserver.search.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from fhirserver.search.criteria import Reader
 
-Ask = Callable[[Searchable, Term], Expression]
+Ask = Callable[[Registry, Searchable, Term], Expression]
 
 _PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")
 _MODIFIERS: Final = {"in": "in", "ni": "not-in", "ss": "below", "sb": "above"}
 """A value that subsumes a concept is above it: `:below` finds what stands below the value."""
 
 
-def compared(reader: Reader, searchable: Searchable, node: Comparison) -> Expression:
+def compared(reader: Reader, known: Registry, searchable: Searchable, node: Comparison) -> Expression:
     """What a comparison asks of this parameter. Raises Unsupported where its type has no such operator, or BadRequest."""
-    if node.operator == "pr":
-        return _present(searchable, node)
     asks = _OPERATORS.get(searchable.type, {})
-    if node.operator not in asks:
+    if node.operator != "pr" and node.operator not in asks:
         raise Unsupported(f"'{node.operator}' does not compare a parameter of the type {searchable.type}.")
     # A filter's values are divided by its own grammar: only the backslash would mean something once more.
     term = reader.term(node.name, searchable, "", (node.value.replace("\\", "\\\\"),))
     try:
-        return asks[node.operator](searchable, term)
+        return (_present if node.operator == "pr" else asks[node.operator])(known, searchable, term)
     except BadRequest as refusal:
         reason = refusal.issues[0].diagnostics
         raise BadRequest(f"The filter cannot be read at character {node.place}: {reason}") from None
 
 
-def _present(searchable: Searchable, node: Comparison) -> Expression:
-    if node.value not in ("true", "false"):
-        raise BadRequest(f"The filter cannot be read at character {node.place}: 'pr' is followed by true or false.")
-    present = Exists(searchable.path)
-    return present if node.value == "true" else negate(present)
-
-
-def _equal(searchable: Searchable, term: Term) -> Expression:
-    return searchable.condition(term)
+def _present(known: Registry, searchable: Searchable, term: Term) -> Expression:
+    if term.alternatives not in (("true",), ("false",)):
+        raise term.refuse("'pr' is followed by true or false.")
+    is_missing = "false" if term.alternatives == ("true",) else "true"
+    return condition(known, searchable, replace(term, modifier="missing", alternatives=(is_missing,)))
 
 
 def _prefixed(prefix: str) -> Ask:
-    return lambda searchable, term: searchable.condition(replace(term, alternatives=(prefix + term.alternatives[0],)))
+    return lambda known, searchable, term: condition(
+        known, searchable, replace(term, alternatives=(prefix + term.alternatives[0],))
+    )
 
 
 def _modified(modifier: str) -> Ask:
-    def ask(searchable: Searchable, term: Term) -> Expression:
+    def ask(known: Registry, searchable: Searchable, term: Term) -> Expression:
         if modifier not in searchable.modifiers:
             raise Unsupported(f"The parameter '{searchable.code}' has no modifier ':{modifier}' on this server.")
-        return searchable.condition(replace(term, modifier=modifier))
+        return condition(known, searchable, replace(term, modifier=modifier))
 
     return ask
 
 
-def _no_token(searchable: Searchable, term: Term) -> Expression:
+def _no_token(known: Registry, searchable: Searchable, term: Term) -> Expression:
     return all_of(Exists(searchable.path), negate(searchable.condition(term)))
+
+
+def _listed(_: Registry, searchable: Searchable, term: Term) -> Expression:
+    return searchable.condition(term)
 
 
 def _other(equal: Ask) -> Ask:
     """Some value that is not among those that are equal."""
 
-    def ask(searchable: Searchable, term: Term) -> Expression:
-        found = equal(searchable, term)
+    def ask(known: Registry, searchable: Searchable, term: Term) -> Expression:
+        found = equal(known, searchable, term)
         if not isinstance(found, In):
             raise Unsupported(f"'ne' does not compare the parameter '{searchable.code}'.")
         return all_of(Exists(found.path), negate(Within(found.path, found.values)))
@@ -97,20 +98,20 @@ def _other(equal: Ask) -> Ask:
     return ask
 
 
-def _overlaps(searchable: Searchable, term: Term) -> Expression:
+def _overlaps(known: Registry, searchable: Searchable, term: Term) -> Expression:
     """`ap` widens by the distance from now: measured from the value's own middle it asks for an overlap and no more."""
     text = term.texts()[0]
     try:
         now = moment(sum(interval(text)) // 2)
     except ValueError as error:
         raise term.refuse(str(error)) from None
-    return searchable.condition(replace(term, alternatives=(f"ap{text}",), now=now))
+    return condition(known, searchable, replace(term, alternatives=(f"ap{text}",), now=now))
 
 
 def _text(node: Callable[[str, str], Expression]) -> Ask:
     """A comparison with the folded text, or with the text as written where nothing of it is left."""
 
-    def ask(searchable: Searchable, term: Term) -> Expression:
+    def ask(known: Registry, searchable: Searchable, term: Term) -> Expression:
         text = term.texts()[0]
         folded = fold(text)
         path, wanted = (f"{searchable.path}.f", folded) if folded else (f"{searchable.path}.s", text)
@@ -119,8 +120,13 @@ def _text(node: Callable[[str, str], Expression]) -> Ask:
     return ask
 
 
+def _ends(known: Registry, searchable: Searchable, term: Term) -> Expression:
+    """What ends with a text contains it: where that has an index, this has."""
+    return all_of(_modified("contains")(known, searchable, term), _text(Suffixed)(known, searchable, term))
+
+
 def _uri(node: Callable[[str, str], Expression]) -> Ask:
-    return lambda searchable, term: node(searchable.path, _short(term, term.texts()[0]))
+    return lambda _, searchable, term: node(searchable.path, _short(term, term.texts()[0]))
 
 
 def _short(term: Term, text: str) -> str:
@@ -138,19 +144,19 @@ _OPERATORS: Final[Mapping[str, Mapping[str, Ask]]] = {
     "string": {
         "eq": _text(_same),
         "ne": _other(_text(_same)),
-        "co": _text(Containing),
-        "sw": _text(Prefixed),
-        "ew": _text(Suffixed),
+        "co": _modified("contains"),
+        "sw": condition,
+        "ew": _ends,
     },
     "token": {
-        "eq": _equal,
+        "eq": condition,
         "ne": _no_token,
         **{name: _modified(modifier) for name, modifier in _MODIFIERS.items()},
     },
-    "reference": {"eq": _equal, "ne": _other(_equal), "re": _equal},
+    "reference": {"eq": condition, "ne": _other(_listed), "re": condition},
     "uri": {
-        "eq": _equal,
-        "ne": _other(_equal),
+        "eq": condition,
+        "ne": _other(_listed),
         "co": _uri(Containing),
         "sw": _uri(Prefixed),
         "ew": _uri(Suffixed),
