@@ -172,6 +172,18 @@ def _type(parameter: SearchParameter) -> ParameterType | None:
     return PHONETIC if parameter.usage == "phonetic" else TYPES[parameter.type]
 
 
+def _modifiers(
+    definitions: Definitions, parameter: SearchParameter, type: ParameterType, *, is_hierarchical: bool
+) -> frozenset[str]:
+    """A reference has something above and below it where it is a canonical, or points to what is part of another."""
+    if parameter.type != "reference" or is_hierarchical:
+        return type.modifiers
+    elements = [element for branch in branches(parameter.expression) for element in elements_at(definitions, branch)]
+    if any(kind.code == "canonical" for element in elements for kind in element.types):
+        return type.modifiers
+    return type.modifiers - {"above", "below"}
+
+
 def _parts(definitions: Definitions, resource_type: str, parameter: SearchParameter) -> tuple[Part, ...]:
     """The components of a composite."""
     corrected = _CORRECTED.get((resource_type, parameter.code))
@@ -219,7 +231,7 @@ def _searchable(
         f"sort.{code}.lo" if has_order else "",
         f"sort.{code}.hi" if has_order else "",
         targets,
-        type.modifiers,
+        _modifiers(definitions, parameter, type, is_hierarchical=bool(parents)),
         _asking(type, parts, parents) if parts or parents else type.condition,
         True,
         parameter,
