@@ -23,7 +23,7 @@ EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     ("GET", "/Nothing", {}, 404, {}),
     ("GET", "/Parameters", {}, 404, {}),
     ("POST", "/Nothing", {"json": PATIENT}, 404, {}),
-    ("GET", "/Patient/$everything", {}, 404, {}),
+    ("GET", "/Patient/$match", {}, 404, {}),
     ("POST", "/$process-message", {"json": PATIENT}, 404, {}),
     ("GET", "/Nothing/_history", {}, 404, {}),
     ("GET", "/Patient/a_b", {}, 404, {}),

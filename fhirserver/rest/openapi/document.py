@@ -169,7 +169,7 @@ def _operation(
     known = INTERACTIONS.get(name, Interaction(name, "https://hl7.org/fhir/R4/http.html", ((200, "Done"),)))
     example = examples.get(resource_type)
     parameters = _in_path(kind, resource_type, example)
-    queried = _queried(definitions, resource_type) if name == "search-type" else []
+    queried = _queried(definitions, resource_type) if name == "search-type" else _PARTS if name in _READS else []
     by_form = name == "search-type" and method == "POST"
     summary = known.summary
     if kind is Kind.TYPE and name in CONDITIONAL:
@@ -239,14 +239,18 @@ def _queried(definitions: Definitions, resource_type: str) -> list[dict[str, Any
     ]
 
 
+def _query(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": about, "schema": {"type": "string"}}
+
+
+_READS: Final = frozenset(("read", "vread"))
+_PARTS: Final = [_query(name, "Shapes the answer.") for name in ("_elements", "_summary")]
+
+
 def _criteria(definitions: Definitions, resource_type: str) -> list[dict[str, Any]]:
     """The parameters of the search of a conditional interaction: those of the type alone."""
     searchable = registry(definitions, resource_type).searchable
     return [_query(code, _said(searchable[code])) for code in sorted(searchable) if not code.startswith("_")]
-
-
-def _query(name: str, about: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": about, "schema": {"type": "string"}}
 
 
 def _said(parameter: Searchable) -> str:
