@@ -86,13 +86,21 @@ def fold(text: str) -> str:
     for mark in _APOSTROPHES:
         text = text.replace(mark, "")
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
-    return " ".join("".join(map(_folded, text.replace("и\u0306", "й"))).split())
+    return " ".join(text.replace("и\u0306", "й").translate(_FOLDING).split())
 
 
-def _folded(character: str) -> str:
-    if "\u0300" <= character <= "\u036f":
-        return ""
-    return " " if unicodedata.category(character)[0] in "PZC" else character
+class _Folding(dict[int, str]):
+    """What each character folds to, found out when it first comes."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        is_mark = "\u0300" <= character <= "\u036f"
+        folded = "" if is_mark else " " if unicodedata.category(character)[0] in "PZC" else character
+        self[code] = folded
+        return folded
+
+
+_FOLDING = _Folding()
 
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
