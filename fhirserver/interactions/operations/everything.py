@@ -108,7 +108,10 @@ class _Asked:
 def _changed(invocation: Invocation) -> Expression:
     """When it was changed."""
     since = invocation.one("_since")
-    return All() if since is None else Range("updated", moment(interval(since)[0]), None)
+    try:
+        return All() if since is None else Range("updated", moment(interval(since)[0]), None)
+    except ValueError as error:
+        raise BadRequest(f"The parameter '_since' cannot be read: {error}") from None
 
 
 def _during(invocation: Invocation) -> Expression:
