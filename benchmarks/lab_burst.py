@@ -134,6 +134,8 @@ class Laboratory:
                         self.faults.append(f"{value} is there, and was not acknowledged")
                     elif int(resource["meta"]["versionId"]) != self.expected[value]:
                         self.faults.append(f"{value} is at version {resource['meta']['versionId']}")
+                    elif (resource["status"] == "corrected") is not (self.expected[value] > 1):
+                        self.faults.append(f"{value} is {resource['status']}")
                 page = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
         self.faults += [f"{value} is lost" for value in self.expected if value not in found]
 

@@ -16,12 +16,12 @@ from functools import partial
 from typing import Final
 
 import pymongo
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.store.client import DURABLE, Mongo, Query, Session
 from fhirserver.store.commit.attempt import Aborted, Attempt
-from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Seal, Write
@@ -75,6 +75,7 @@ class Bulk:
     async def _until(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
         for number in range(1, _TRIES):
             try:
+                await self._fence.opened()
                 with self._fence.flight():
                     return await self._attempt(session, units)
             except Aborted:
@@ -84,7 +85,7 @@ class Bulk:
                     raise _Slow from error
                 if is_unknown(error):
                     raise Unavailable from error
-                if not isinstance(error, ConnectionFailure) and not is_transient(error):
+                if not is_transient(error) and not await may_come_back(self._mongo, error):
                     raise
             await asyncio.sleep(_PAUSE * number)
         raise Unavailable

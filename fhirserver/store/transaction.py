@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 import pymongo
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.model.resource import Version
@@ -28,7 +28,7 @@ from fhirserver.store.bound import Bound
 from fhirserver.store.client import DURABLE, Document, Mongo, Session
 from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
-from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import prepare
 from fhirserver.store.commit.write import Seal, Write, Written
@@ -218,6 +218,7 @@ class Transactor:
         aborted, pause = 0, _PAUSE
         while True:
             try:
+                await self._fence.opened()
                 with self._fence.flight():
                     return await self._attempt(session, body, keys, deadline, check_ids=aborted > 0)
             except Aborted as error:
@@ -229,7 +230,7 @@ class Transactor:
             except PyMongoError as error:
                 if is_unknown(error) or is_timeout(error):
                     raise Unavailable from error
-                if not isinstance(error, ConnectionFailure) and not is_transient(error):
+                if not is_transient(error) and not await may_come_back(self._mongo, error):
                     raise
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
             pause = min(pause * 2, _LONGEST_PAUSE)

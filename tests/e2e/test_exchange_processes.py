@@ -84,7 +84,8 @@ async def test_parallel_conditional_creates_make_one(tmp_path: Path, rounds: int
 
 async def race(first: Server, second: Server, rounds: int) -> None:
     """Fifty writers on each criterion, half of them on each server."""
-    limits = httpx.Limits(max_connections=PARALLEL)
+    # The servers close what is idle for five seconds; on a slow machine that must not meet a request.
+    limits = httpx.Limits(max_connections=PARALLEL, keepalive_expiry=2)
     async with (
         httpx.AsyncClient(base_url=first.base, timeout=60, limits=limits) as one,
         httpx.AsyncClient(base_url=second.base, timeout=60, limits=limits) as two,

@@ -9,9 +9,9 @@ import asyncio
 from typing import Final
 
 import pymongo
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError
 
-from fhirserver.store.client import Session
+from fhirserver.store.client import Mongo, Session
 
 _PAUSE: Final = 0.005
 _ABORT_SECONDS: Final = 1
@@ -34,6 +34,14 @@ async def abort(session: Session) -> None:
     if session.in_transaction:
         with pymongo.timeout(_ABORT_SECONDS):
             await session.abort_transaction()
+
+
+async def may_come_back(mongo: Mongo, error: Exception) -> bool:
+    """Whether the database was not there, and nothing happened: a later try may succeed, on new connections if need be."""
+    if isinstance(error, ConfigurationError):
+        await mongo.renew()
+        return True
+    return isinstance(error, ConnectionFailure)
 
 
 def is_unknown(error: Exception) -> bool:

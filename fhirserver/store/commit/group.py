@@ -17,12 +17,11 @@ from functools import partial
 from typing import Final
 
 import pymongo
-from pymongo.errors import ConnectionFailure
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.store.client import DURABLE, Mongo, Session, fresh
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
-from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown
+from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Seal, Write, Written
@@ -124,6 +123,7 @@ class Committer:
         return group
 
     async def _fly(self, session: Session, group: Sequence[_Waiting]) -> None:
+        await self._fence.opened()
         with self._fence.flight():
             fresh = partial(self._fence.freshly, native_copy=self._native_copy)
             await self._commit(session, [replace(each, prepared=fresh(each.prepared)) for each in group])
@@ -137,7 +137,7 @@ class Committer:
             except Exception as error:
                 if is_unknown(error) or isinstance(error, Unavailable) or is_timeout(error):
                     raise Unavailable from error
-                if not isinstance(error, ConnectionFailure):
+                if not await may_come_back(self._mongo, error):
                     aborted += 1
                     if len(group) == 1 and not is_transient(error):
                         if isinstance(error, Taken):

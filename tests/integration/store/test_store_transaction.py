@@ -223,6 +223,71 @@ async def test_a_transaction_that_never_gets_through_is_unavailable_and_leaves_n
     assert await state(store, "x") == (False, False, 1)
 
 
+@pytest.mark.parametrize("way", ["commit", "transact", "insert"])
+async def test_connections_to_a_mongod_that_had_just_begun_are_renewed(
+    store: Store, writing: Writing, way: str
+) -> None:
+    """Such a connection has not heard that there are sessions, and would not hear it as long as it is used."""
+    await writing.put("there")
+    connections = [each for server in store._mongo.client._topology._servers.values() for each in server.pool.conns]
+    for each in connections:
+        each.supports_sessions = False
+    if way == "insert":
+        units = [[store.prepare(writing.write("PUT", f"x-{each}"))] for each in "ab"]
+        assert await store.insert(units) == [True, True]
+        return
+    writes = three(writing, "x")
+    if way == "commit":
+        await asyncio.gather(*map(store.commit, writes))
+    else:
+        await store.transact(lambda tx: tx.write(writes), types=TYPES)
+    assert connections
+    assert await state(store, "x") == (True, True, 2)
+
+
+async def test_the_time_of_a_transaction_begins_with_its_turn(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a lock longer than a commit may take is not told to come again."""
+    monkeypatch.setattr("fhirserver.store.transaction.COMMIT_BOUND", timedelta(seconds=0.5))
+    released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    held = asyncio.Event()
+
+    async def holding(_: Tx) -> None:
+        held.set()
+        await released
+
+    first = asyncio.create_task(store.transact(holding, types=TYPES, keys=("lock",)))
+    await held.wait()
+    writes = [writing.write("POST", "x-a")]
+    second = asyncio.create_task(store.transact(lambda tx: tx.write(writes), types=TYPES, keys=("lock",)))
+    asyncio.get_running_loop().call_later(0.6, released.set_result, None)
+    await first
+    assert len(await second) == 1
+
+
+async def test_who_waits_too_long_for_a_turn_is_told_to_come_again_and_holds_nothing(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhirserver.store.transaction.PATIENCE", 0.05)
+    released, held = asyncio.Event(), asyncio.Event()
+
+    async def holding(_: Tx) -> None:
+        held.set()
+        await released.wait()
+
+    async def write(tx: Tx) -> Any:
+        return await tx.write([writing.write("POST", "x-a")])
+
+    first = asyncio.create_task(store.transact(holding, types=TYPES, keys=("lock",)))
+    await held.wait()
+    with pytest.raises(Unavailable):
+        await store.transact(write, types=TYPES, keys=("lock",))
+    released.set()
+    await first
+    assert len(await store.transact(write, types=TYPES, keys=("lock",))) == 1
+
+
 async def test_nothing_that_was_started_in_a_failed_attempt_runs_later(store: Store, writing: Writing) -> None:
     """A read that the body forgot about must not fall into the next transaction of the session."""
     await writing.put("there")
