@@ -42,6 +42,7 @@ class Kind(StrEnum):
     SYSTEM_OPERATION = "[base]/$[operation]"
     TYPE_OPERATION = "[base]/[type]/$[operation]"
     INSTANCE_OPERATION = "[base]/[type]/[id]/$[operation]"
+    JOB = "[base]/_jobs/[id]"
     COMPARTMENT = "[base]/[compartment]/[id]/[type]"
     COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
 
@@ -109,6 +110,8 @@ class Addresses:
             return Address(Kind.SEARCH, self._type(resource_type))
         if id == "_history":
             return Address(Kind.TYPE_HISTORY, self._type(resource_type))
+        if resource_type == "_jobs" and ID.fullmatch(id) is not None:
+            return Address(Kind.JOB, id=id)
         if id.startswith("$"):
             return self._operation(Kind.TYPE_OPERATION, id, self._type(resource_type))
         raise NotSupported(self._why(resource_type))

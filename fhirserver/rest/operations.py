@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhirserver.interactions.operations import OPERATIONS, Invocation, Operation, Searchset, typed
+from fhirserver.interactions.operations import OPERATIONS, Accepted, Invocation, Operation, Searchset, typed
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, MethodNotAllowed, NotSupported
 from fhirserver.rest import graphql
 from fhirserver.rest.address import LEVELS, Address
+from fhirserver.rest.jobs import accepted
 from fhirserver.rest.parameters import FORM, Pair, part
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -34,6 +35,8 @@ async def invoke(request: Request) -> Answer:
     found = await operation.handle(request.context, invocation)
     if not operation.gives_resource:
         return Answer(200, dump(found), content_type, is_raw=True)
+    if isinstance(found, Accepted):
+        return accepted(request, found.job, content_type)
     if isinstance(found, Searchset):
         return Answer(200, await _page(request, found, invocation.cursor), content_type)
     return Answer(200, dump(found), content_type)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import across, bundles, conditionals, histories, instances, operations, patch, types
+from fhirserver.rest import across, bundles, conditionals, histories, instances, jobs, operations, patch, types
 from fhirserver.rest.address import Kind
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
@@ -74,6 +74,10 @@ ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
         "GET": _SEARCH_ACROSS,
         "POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES), by_itself=True),
     },
+    Kind.JOB: {
+        "GET": Route("job-status", jobs.status, by_itself=True),
+        "DELETE": Route("job-cancel", jobs.cancel, by_itself=True),
+    },
 }
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
 
@@ -85,7 +89,7 @@ def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:
     return tuple(sorted(names - {OPERATION}))
 
 
-TYPE_INTERACTIONS: Final = _interactions(set(ROUTES) - _OF_SYSTEM)
+TYPE_INTERACTIONS: Final = _interactions(set(ROUTES) - _OF_SYSTEM - {Kind.JOB})
 """The interactions that every resource type has."""
 SYSTEM_INTERACTIONS: Final = tuple(sorted((BATCH, *_interactions(_OF_SYSTEM))))
 """The interactions with all of them. A batch takes the route of a transaction."""

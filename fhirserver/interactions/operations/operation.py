@@ -67,6 +67,13 @@ class Searchset:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """Work that goes on behind the answer, as the job of this id."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """An operation of this server. Only one that does not change anything (`affects_state`) can be invoked by GET.
 
@@ -78,7 +85,7 @@ class Operation:
     code: str
     definition: str
     levels: frozenset[Level]
-    handle: Callable[[Context, Invocation], Awaitable[Resource | Searchset]]
+    handle: Callable[[Context, Invocation], Awaitable[Resource | Searchset | Accepted]]
     parameters: frozenset[str] = frozenset()
     affects_state: bool = False
     resource_types: frozenset[str] | None = None

@@ -14,16 +14,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from fhirserver.definitions import Definitions
-from fhirserver.interactions.parameters.catalog import KEY, ROWS, Catalog, State, derived_by, searched_by
+from fhirserver.interactions.parameters.catalog import KEY, ROWS, Catalog, Entry, State, derived_by, searched_by
 from fhirserver.interactions.parameters.derivation import Derivation
-from fhirserver.jobs import Queue
+from fhirserver.jobs import Job, Queue
 from fhirserver.model.json import parse
-from fhirserver.model.outcome import Conflict, Unprocessable
+from fhirserver.model.outcome import Conflict, Unavailable, Unprocessable
 from fhirserver.search.custom import Custom, custom
 from fhirserver.search.expression import All
 from fhirserver.search.permit import Permit
@@ -52,6 +53,7 @@ SEARCH_PARAMETER: Final = "SearchParameter"
 
 _PATIENCE: Final = 5.0
 _CHANGES_LIMIT: Final = 200
+_TRIES: Final = 20
 
 _log = logging.getLogger("fhirserver.parameters")
 
@@ -95,6 +97,8 @@ class Keeper:
         """Take part: nothing is committed before the catalog was read."""
         store = self._means.store
         store.fence.allow(self._means.clock())
+        store.fence.renew = self.refresh
+        self._signed = None
         for name in (ROWS, CHANGES, SERVERS, "jobs"):
             await store.ensure_rows(name)
         await self.refresh()
@@ -149,7 +153,7 @@ class Keeper:
             signs = self._signed is None or now - self._signed >= BEAT
             if signs:
                 await self._sign()
-            catalog = await self._revised(Catalog.of(await self._rows.get(KEY)))
+            catalog = await self._looked()
             if catalog.generation != self.catalog.generation or self._known < 0:
                 await self._adopt(catalog)
             await self._acknowledge()
@@ -157,6 +161,20 @@ class Keeper:
                 self._signed = now
                 self._means.store.fence.allow(now + TRUST)
             await self._order()
+
+    async def take_in(self, id: str) -> Entry | None:
+        """Look at a SearchParameter anew; what it is in the catalog."""
+        await self._changes.put({"_id": id, "id": id})
+        await self.refresh()
+        return self.catalog.entry(id)
+
+    async def build(self, entry: Entry, id: str, *, by: str) -> Job:
+        """The job that indexes what is stored for a parameter: the one that is there, or a new one under this id."""
+        task = build_task([(entry.id, entry.since)])
+        for job in await self.queue.open():
+            if job.kind == BUILD and {"id": entry.id, "since": entry.since} in job.task["entries"]:
+                return job
+        return await self.queue.add(id, BUILD, task, by=by)
 
     async def everyone_knows(self, generation: int) -> bool:
         """Whether every server that may be alive works by this generation, or a later one."""
@@ -184,6 +202,12 @@ class Keeper:
         return [known[code] for code in definitions.further_parameters(resource_type)]
 
     # The catalog
+
+    async def _looked(self) -> Catalog:
+        for _ in range(_TRIES):
+            with suppress(Conflict):  # another server was first: what it made of it counts
+                return await self._revised(Catalog.of(await self._rows.get(KEY)))
+        raise Unavailable
 
     async def _revised(self, catalog: Catalog) -> Catalog:
         """The catalog with what was written since."""
@@ -222,7 +246,7 @@ class Keeper:
         if changed is catalog:
             return catalog
         if not await self._replace(catalog, changed):
-            raise Conflict  # another server was first: look again
+            raise Conflict
         return changed
 
     async def _replace(self, catalog: Catalog, changed: Catalog) -> bool:

@@ -36,6 +36,20 @@ class Interaction:
 _WRITTEN = ((200, "The new version"), (201, "The first version, at `Location`"))
 
 INTERACTIONS: Final[Mapping[str, Interaction]] = {
+    "job-status": Interaction(
+        "How far a job is",
+        "https://hl7.org/fhir/R4/async.html",
+        ((200, "It has ended"), (202, "It goes on: `X-Progress` says how far it is")),
+        gives=PARAMETERS,
+        refusals=(403, 404),
+    ),
+    "job-cancel": Interaction(
+        "Cancel a job",
+        "https://hl7.org/fhir/R4/async.html",
+        ((202, "It is cancelled"),),
+        gives="OperationOutcome",
+        refusals=(403, 404, 409),
+    ),
     "read": Interaction(
         "Read the current version",
         _HTTP + "read",

@@ -11,10 +11,11 @@ https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-para
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +26,9 @@ from fhirserver.store.commit.write import Derive, Write
 
 TRANSACTION_SECONDS: Final = 60
 """How long MongoDB lets a transaction be open."""
+
+RENEWAL_SECONDS: Final = 3
+"""How long a write waits for a fence to open."""
 
 
 def seconds() -> float:
@@ -42,7 +46,10 @@ class Fence:
         self._landed = asyncio.Event()
         self._doubt = 0.0
         self._until: float | None = None
+        self._renewing = asyncio.Lock()
         self.generation = 0
+        self.renew: Callable[[], Awaitable[None]] | None = None
+        """How to learn, if it can be learnt, that anything may be committed again."""
 
     def allow(self, until: float | None) -> None:
         """What is derived may be committed until this moment of `seconds`; without end, if it is None."""
@@ -51,12 +58,25 @@ class Fence:
     @property
     def is_open(self) -> bool:
         """Whether anything may be committed."""
-        return self._until is None or self._clock() < self._until
+        return self.left() > 0
+
+    def left(self) -> float:
+        """Seconds for which anything may be committed."""
+        return math.inf if self._until is None else self._until - self._clock()
 
     def check(self) -> None:
         """Raise Unavailable where nothing may be committed; asked when the transaction has begun."""
         if not self.is_open:
             raise Unavailable("This server has lost touch with the others for a while. Try again.")
+
+    async def opened(self) -> None:
+        """Give a fence that is closed the time to open: who slept has first to hear of what happened. Not to be called in a flight."""
+        if self.is_open:
+            return
+        async with self._renewing:
+            if self.left() <= 0 and self.renew is not None:
+                with suppress(Exception):  # whatever it is, the check will say that nothing may be committed
+                    await asyncio.wait_for(self.renew(), RENEWAL_SECONDS)
 
     @contextmanager
     def flight(self) -> Iterator[None]:

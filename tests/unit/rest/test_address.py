@@ -50,6 +50,7 @@ READ = [
     (b"/fhir/Patient/p/_history/3", Address(Kind.VERSION, "Patient", "p", "3")),
     (b"/fhir/Patient/p/Observation", Address(Kind.COMPARTMENT, "Observation", "p", compartment="Patient")),
     (b"/fhir/Patient/p/Observation/_search", Address(Kind.COMPARTMENT_SEARCH, "Observation", "p", "", "Patient")),
+    (b"/fhir/_jobs/j-1", Address(Kind.JOB, id="j-1")),
     (b"/fhir/Patient/" + b"a" * 64, Address(Kind.INSTANCE, "Patient", "a" * 64)),
 ]
 
