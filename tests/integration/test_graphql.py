@@ -9,13 +9,24 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pytest
-from graphql import build_client_schema, get_introspection_query
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    build_client_schema,
+    get_introspection_query,
+    get_named_type,
+    is_required_argument,
+)
 from pymongo import MongoClient, monitoring
 
+from fhirserver.definitions import load
 from fhirserver.interactions.graphql import budget
+from fhirserver.interactions.graphql.schema import schema
 from fhirserver.settings import Settings
 from tests.integration.serving import Server, serving
 
@@ -179,6 +190,16 @@ async def test_pages_are_walked_by_cursors(server: Server) -> None:
     assert pages == 7
 
 
+async def test_a_page_size_that_changes_midway_is_refused(server: Server) -> None:
+    """As by REST: the sentence says what to do."""
+    found = await asked(server, "{PatientConnection(_sort: _id, _count: 8){next}}")
+    cursor = found["PatientConnection"]["next"]
+    query = f'{{PatientConnection(_sort: _id, _count: 9, _cursor: "{cursor}"){{next}}}}'
+    answer = (await server("POST", "/$graphql", json={"query": query})).json()
+    assert answer["data"] == {"PatientConnection": None}
+    assert "_count" in answer["errors"][0]["message"]
+
+
 async def test_a_list_says_that_it_is_not_all(server: Server) -> None:
     answer = await server("POST", "/$graphql", json={"query": "{PatientList(_count: 2){id}}"})
     assert answer.json()["extensions"]["outcome"]["issue"][0]["code"] == "incomplete"
@@ -237,6 +258,76 @@ async def test_an_expression_that_does_not_end_is_stopped(server: Server) -> Non
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"] == {"id": "p1", "name": None}, expression
         assert [each["path"] for each in answer.json()["errors"]] == [["name"]]
+
+
+TEXTS = (
+    "p1",
+    "o1",
+    "official",
+    "old",
+    "x",
+    "",
+    "-1",
+    "gt2",
+    "patient",
+    "subject",
+    "given.exists()",
+    "$index",
+    "use",
+    "a.b(",
+    "_id",
+)
+DIRECTIVES = ("", "", "", "@first", "@singleton", "@flatten", '@slice(path: "$index")', "@skip(if: true)")
+LIKELY = ("Patient", "Observation", "resource", "subject", "name", "edges")
+
+
+def any_query(random: Random, type: GraphQLObjectType | GraphQLInterfaceType, depth: int = 3) -> str:
+    """Some fields of a type, with some arguments; GraphQL would find nothing wrong with it."""
+    fields = list(type.fields.items())
+    likely = [each for each in fields if each[0].startswith(LIKELY)]
+    chosen = random.sample(fields, min(len(fields), 2)) + random.sample(likely, min(len(likely), 2))
+    return "{__typename " + " ".join(any_field(random, name, field, depth) for name, field in chosen) + "}"
+
+
+def any_field(random: Random, name: str, field: GraphQLField, depth: int) -> str:
+    """The field under a name of its own."""
+    few = 2 / max(len(field.args), 1)
+    wanted = [each for each, of in field.args.items() if is_required_argument(of) or random.random() < few]
+    arguments = ", ".join(f"{each}: {any_value(random, each)}" for each in wanted)
+    written = f"a{random.randrange(10**9)}: {name}{f'({arguments})' if arguments else ''} {random.choice(DIRECTIVES)}"
+    inner = get_named_type(field.type)
+    if not isinstance(inner, GraphQLObjectType | GraphQLInterfaceType):
+        return written
+    return f"{written} {any_query(random, inner, depth - 1) if depth else '{__typename}'}"
+
+
+def any_value(random: Random, name: str) -> str:
+    """A value that the argument could have."""
+    if name in ("_count", "_offset"):
+        return str(random.randint(-1, 60))
+    if name == "optional":
+        return random.choice(("true", "false"))
+    return json.dumps(random.choice(("Patient", "Practitioner") if name == "type" else TEXTS))
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 60))])
+async def test_no_query_is_an_error_of_ours(server: Server, seed: int) -> None:
+    """Whatever is sent, whole or with a character less: data, or an outcome that says what is wrong with it."""
+    random, statuses = Random(seed), set()
+    known = schema(load())
+    for _ in range(20):
+        root = random.choice(("Query", "Patient", "Observation"))
+        type = known.type_map[root]
+        assert isinstance(type, GraphQLObjectType)
+        query = any_query(random, type)
+        if random.random() < 0.3:
+            cut = random.randrange(len(query))
+            query = query[:cut] + query[cut + 1 :]
+        place = {"Query": "", "Patient": "/Patient/p1", "Observation": "/Observation/o1"}[root]
+        answer = await server("POST", f"{place}/$graphql", json={"query": query})
+        assert answer.status_code in (200, 400), (query, answer.text)
+        statuses.add(answer.status_code)
+    assert statuses == {200, 400}
 
 
 async def test_the_schema_is_what_tools_ask_for(server: Server) -> None:

@@ -11,11 +11,13 @@ from typing import Final
 from fhirserver.model.outcome import TooCostly
 
 VALUES: Final = 100_000
-SCHEMA_VALUES: Final = 2_000_000
+SCHEMA_VALUES: Final = 1_200_000
+"""What all of the schema says of itself takes about a million."""
 SIZE: Final = 16 * 1024 * 1024
 RESOURCES: Final = 1_000
 SEARCHES: Final = 50
 EXPRESSIONS: Final = 1_000
+ERRORS: Final = 1_000
 STEPS: Final = 1_000
 """Steps of one evaluation of a FHIRPath expression."""
 
@@ -33,6 +35,7 @@ class Budget:
     resources: int = 0
     searches: int = 0
     expressions: int = 0
+    errors: int = 0
     value_limit: int = VALUES
 
     def value(self) -> None:
@@ -66,3 +69,11 @@ class Budget:
         self.expressions += 1
         if self.expressions > EXPRESSIONS:
             raise Exhausted(f"The query evaluates FHIRPath more than {EXPRESSIONS} times; filter shorter lists.")
+
+    def error(self) -> None:
+        """One more field that has no value for a reason."""
+        self.errors += 1
+        if self.errors > ERRORS:
+            raise Exhausted(
+                f"The answer has more than {ERRORS} errors; ask for what is there ('optional'), or for fewer."
+            )

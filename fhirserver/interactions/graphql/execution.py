@@ -279,6 +279,7 @@ class Execution:
 
     def _fail(self, error: FhirError | GraphQLError, path: Path, selected: Selected | None = None) -> None:
         """Say in the answer why a field has no value."""
+        self.budget.error()
         said: dict[str, Any] = {
             "message": error.issues[0].diagnostics if isinstance(error, FhirError) else error.message
         }

@@ -178,7 +178,8 @@ class Hops:
         try:
             cursor = asked.arguments.get(fields.CURSOR)
             request = self._request(search, asked)
-            query = f"$graphql {search.resource_type} {dump(sorted(request.used)).decode()}"
+            used = sorted(pair for pair in request.used if pair[0] != fields.COUNT)
+            query = f"$graphql {search.resource_type} {dump(used).decode()}"
             async with self._room:
                 found = await search_type(
                     self.context, request, query=query, cursor=None if cursor in (None, "", FIRST) else cursor
@@ -252,7 +253,7 @@ def _back(search: fields.Search, asked: Asked) -> list[Pair]:
     """The search parameter that points back to the resource in which the search stands."""
     if search.targets is None:
         return []
-    name = asked.arguments[fields.REFERENCE]
+    name = asked.arguments[fields.REFERENCE].replace("-", "_")
     if asked.source["resourceType"] not in search.targets.get(name, ()):
         raise BadRequest(f"{search.resource_type} has no reference parameter '{name[:100]}' that points here.")
     if asked.place.reference is None or asked.source is not asked.place.resource:

@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/graphql.html and https://spec.graphql.org/October2021/#s
 from __future__ import annotations
 
 from functools import cache, cached_property
+from threading import Lock
 from typing import Final
 
 from graphql import (
@@ -66,9 +67,17 @@ _WITHIN: Final = frozenset(("BackboneElement", "Element"))
 """The types of elements whose own elements stand below them."""
 
 
-@cache
+_MAKING: Final = Lock()
+
+
 def schema(definitions: Definitions) -> GraphQLSchema:
-    """The schema of these definitions."""
+    """The schema of these definitions; whoever asks while it is made waits for it."""
+    with _MAKING:
+        return _schema(definitions)
+
+
+@cache
+def _schema(definitions: Definitions) -> GraphQLSchema:
     return _Types(definitions).schema()
 
 

@@ -6,7 +6,16 @@ import pytest
 
 from fhirserver.definitions import load
 from fhirserver.interactions.graphql import document
-from fhirserver.interactions.graphql.budget import EXPRESSIONS, RESOURCES, SEARCHES, SIZE, VALUES, Budget, Exhausted
+from fhirserver.interactions.graphql.budget import (
+    ERRORS,
+    EXPRESSIONS,
+    RESOURCES,
+    SEARCHES,
+    SIZE,
+    VALUES,
+    Budget,
+    Exhausted,
+)
 from fhirserver.interactions.graphql.document import Document, read_document
 from fhirserver.interactions.graphql.schema import schema
 from fhirserver.model.outcome import BadRequest, TooCostly
@@ -97,9 +106,10 @@ def test_a_query_that_is_asked_again_is_not_read_again() -> None:
         (Budget.resource, RESOURCES),
         (Budget.search, SEARCHES),
         (Budget.expression, EXPRESSIONS),
+        (Budget.error, ERRORS),
         (lambda budget: budget.text(SIZE // 16), 16),
     ],
-    ids=["values", "resources", "searches", "expressions", "characters"],
+    ids=["values", "resources", "searches", "expressions", "errors", "characters"],
 )
 def test_a_budget_is_spent_to_its_limit(spend: object, limit: int) -> None:
     budget = Budget()
