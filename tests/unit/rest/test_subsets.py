@@ -102,7 +102,9 @@ def test_the_summary_of_an_example_keeps_to_the_rules_of_its_type(summary: Any) 
     broken = {}
     for name, resource in list(example_resources())[::23]:
         type = resource["resourceType"]
-        found = {issue.code for issue in validator.validate(cut(load(), resource, summary, frozenset()), resource_type=type)}
+        found = {
+            issue.code for issue in validator.validate(cut(load(), resource, summary, frozenset()), resource_type=type)
+        }
         known = {issue.code for issue in validator.validate(resource, resource_type=type)}
         if "required" in found - known or "structure" in found - known:
             broken[name] = found
