@@ -16,6 +16,7 @@ from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
 
+_FEW = 50
 _LISTED = ("token", "reference")
 PLACES = "abcdefgh"
 """The names of the components in what is stored."""
@@ -44,6 +45,7 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     """What is stored for these values, each the subdocument of one element."""
     found: list[dict[str, object]] = []
     for _kind, value in nodes:
-        if value not in found:
+        # One by one compared, a great many would take long.
+        if len(found) > _FEW or value not in found:
             found.append(value)
     return (found, None, None) if found else None

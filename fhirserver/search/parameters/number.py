@@ -31,7 +31,7 @@ _MIDDLE = 50_000
 _ROUNDED = Context(prec=_DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
-_WRITTEN = re.compile(r"[+-]?([0-9]{1,50})(?:\.([0-9]{1,50}))?(?:[eE]([+-]?[0-9]{1,4}))?")
+_WRITTEN = re.compile(r"[+-]?([0-9]{1,50})(?:\.([0-9]{1,50}))?(?:[eE]([+-]?[0-9]{1,3}))?")
 
 
 def encode(value: Decimal) -> str:
@@ -70,7 +70,7 @@ class Written:
         prefix, number = split(text)
         match = _WRITTEN.fullmatch(number)
         if match is None:
-            raise ValueError("not a number: write 100, 5.40 or 5.4e-3, with at most 50 digits.")
+            raise ValueError("not a number: write 100, 5.40 or 5.4e-3, with at most 50 digits and 3 in the exponent.")
         whole, fraction, exponent = match.groups(default="")
         last = int(exponent or 0) - len(fraction)
         if exponent and len(whole) == 1 and not fraction:
@@ -110,14 +110,16 @@ def condition(term: Term) -> Expression:
 
 def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     """What is stored for these values."""
-    found: list[dict[str, str]] = []
-    for kind, value in nodes:
-        ends = _range(value) if kind == "Range" else _point(value)
-        if ends is not None and (entry := {"lo": ends[0], "hi": ends[1]}) not in found:
-            found.append(entry)
+    found = dict.fromkeys(
+        ends for kind, value in nodes if (ends := _range(value) if kind == "Range" else _point(value)) is not None
+    )
     if not found:
         return None
-    return found, min(entry["lo"] for entry in found), max(entry["hi"] for entry in found)
+    return (
+        [{"lo": low, "hi": high} for low, high in found],
+        min(low for low, _ in found),
+        max(high for _, high in found),
+    )
 
 
 def decimal(value: Any) -> Decimal | None:

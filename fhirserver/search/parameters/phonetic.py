@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/patient.html#search
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from fhirserver.search.expression import Expression, In, all_of, any_of
 from fhirserver.search.parameters import string
@@ -17,6 +18,7 @@ from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
 
+_NAMES, _LONGEST = 100, 40
 _LATIN = str.maketrans(
     {
         **dict(zip("абвгдезийклмнопрстуфхыэ", "abvgdezijklmnoprstufhie", strict=True)),
@@ -51,7 +53,7 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
     names = string.indexed(nodes, circumstances)
     if names is None:
         return None
-    found = dict.fromkeys(sound for text in names[0]["f"] for sound in sounds(text))
+    found = dict.fromkeys(sound for text in names[0]["f"][:_NAMES] for sound in sounds(text))
     return (list(found), min(found), max(found)) if found else None
 
 
@@ -60,8 +62,9 @@ def sounds(text: str) -> list[str]:
     return [sound for word in string.fold(text).split() if (sound := _sound(word))]
 
 
+@lru_cache(8_192)
 def _sound(word: str) -> str:
-    sound = word.translate(_LATIN)
+    sound = word[:_LONGEST].translate(_LATIN)
     for pattern, instead in _SOUNDS:
         sound = pattern.sub(instead, sound)
     sound = sound[:1].translate(_FIRST) + sound[1:]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,7 +28,10 @@ MODIFIERS = frozenset({"missing"})
 UCUM = "http://unitsofmeasure.org"
 CURRENCIES = "urn:iso:std:iso:4217"
 
+_FAR = 1_000
+"""The powers of ten that are converted: exact arithmetic with greater ones takes long, and measures nothing."""
 _CONTEXT = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_EXACT = Context(prec=2_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class Canonical(NamedTuple):
@@ -45,13 +47,14 @@ def canonical(code: str) -> Canonical | None:
     unit = unit_of(code)
     if unit is None or not code:
         return None
-    factor, offset = unit.factor, unit.offset
+    numerator, denominator = Decimal(unit.factor.numerator), Decimal(unit.factor.denominator)
+    offset = _EXACT.divide(Decimal(unit.offset.numerator), Decimal(unit.offset.denominator))
     name = ".".join(f"{symbol}{power}" for symbol, power in unit.powers) or "1"
 
     def convert(value: Decimal) -> Decimal:
         # One rounding of the exact product, so that equal amounts are equal strings, and greater ones never smaller.
-        exact = (Fraction(value) + offset) * factor
-        return _CONTEXT.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+        exact = _EXACT.multiply(_EXACT.add(value, offset) if offset else value, numerator)
+        return _CONTEXT.divide(exact, denominator)
 
     return Canonical(name, convert)
 
@@ -138,7 +141,7 @@ def _compared(
     """The interval of a quantity. Laboratories measure in few units, and the same values come again."""
     low, high = _opened(encode(number), comparator)
     names = _names(unit, system, code)
-    base = canonical(code) if system == UCUM and code else None
+    base = canonical(code) if system == UCUM and code and abs(number.adjusted()) < _FAR else None
     if base is None:
         return low, high, names, low, high, None
     return low, high, names, *_opened(encode(base.convert(number)), comparator), base.name

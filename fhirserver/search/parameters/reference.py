@@ -38,48 +38,58 @@ def condition(term: Term) -> Expression:
     if term.modifier == "identifier":
         return tokens(term, term.path + ".i")
     if term.modifier in ("above", "below"):
-        return any_of(*(_hierarchy(replace(term, modifier=""), text, term.modifier) for text in term.texts()))
+        return _hierarchy(replace(term, modifier=""), term.modifier)
     found: set[str] = set()
     for text in term.texts():
         found.update(_strings(term, text))
     return In(term.path + ".r", frozenset(found))
 
 
-def _hierarchy(term: Term, text: str, modifier: str) -> Expression:
-    url, bar, version = text.partition("|")
-    if bar:
-        number = _version(version)
-        if number is None:
-            raise term.refuse(f"':{modifier}' compares versions of numbers and dots: url|1.2.")
-        ends = (None, number) if modifier == "below" else (number, None)
-        return Some(term.path + ".v", all_of(In("u", frozenset({url})), Range("n", *ends)))
-    references = _strings(term, text)
-    found: list[Expression] = [In(term.path + ".r", frozenset(references))]
-    for reference in references:
-        type, _, id = reference.partition("/")
-        parent = dict(term.parents).get(type)
-        if parent is not None:
-            reach = _parts_of(type, parent, reference) if modifier == "below" else _wholes_of(type, parent, id)
-            found.append(Chain(term.path, type, reach))
-    if len(found) == 1:
+def _hierarchy(term: Term, modifier: str) -> Expression:
+    found: list[Expression] = []
+    references: set[str] = set()
+    for text in term.texts():
+        url, bar, version = text.partition("|")
+        if bar:
+            found.append(_versions(term, url, version, modifier))
+        else:
+            references.update(_strings(term, text))
+    if not references:
+        return any_of(*found)
+    among = [
+        Chain(
+            term.path, type, _parts_of(type, parent, whole) if modifier == "below" else _wholes_of(type, parent, whole)
+        )
+        for type, parent in term.parents
+        if (whole := frozenset(each for each in references if each.startswith(f"{type}/")))
+    ]
+    if not among:
         raise term.refuse(
             f"nothing stands ':{modifier}' it: it is no canonical with a version, and no part of another."
         )
-    return any_of(*found)
+    return any_of(In(term.path + ".r", frozenset(references)), *among, *found)
 
 
-def _parts_of(type: str, parent: str, reference: str) -> Expression:
-    """True of the parts of this one, and of their parts."""
-    whole = In(parent + ".r", frozenset({reference}))
+def _versions(term: Term, url: str, version: str, modifier: str) -> Expression:
+    number = _version(version)
+    if number is None:
+        raise term.refuse(f"':{modifier}' compares versions of numbers and dots: url|1.2.")
+    ends = (None, number) if modifier == "below" else (number, None)
+    return Some(term.path + ".v", all_of(In("u", frozenset({url})), Range("n", *ends)))
+
+
+def _parts_of(type: str, parent: str, references: frozenset[str]) -> Expression:
+    """True of the parts of these, and of their parts."""
+    whole = In(parent + ".r", references)
     reach: Expression = whole
     for _ in range(STEPS - 1):
         reach = any_of(whole, Chain(parent, type, reach))
     return reach
 
 
-def _wholes_of(type: str, parent: str, id: str) -> Expression:
-    """True of what this one is part of, and of what that is part of."""
-    part = Has(type, parent, In("_id", frozenset({id})))
+def _wholes_of(type: str, parent: str, references: frozenset[str]) -> Expression:
+    """True of what these are part of, and of what that is part of."""
+    part = Has(type, parent, In("_id", frozenset(each.partition("/")[2] for each in references)))
     reach: Expression = part
     for _ in range(STEPS - 1):
         reach = any_of(part, Has(type, parent, reach))

@@ -14,6 +14,8 @@ from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexe
 
 MODIFIERS = frozenset({"missing", "above", "below"})
 
+_STEPS = 40
+
 
 def condition(term: Term) -> Expression:
     """What the query asks."""
@@ -21,7 +23,7 @@ def condition(term: Term) -> Expression:
     if term.modifier == "below":
         return any_of(*(below(term, text) for text in texts))
     if term.modifier == "above":
-        return In(term.path, frozenset(address for text in texts for address in _above(_url(term, text))))
+        return In(term.path, frozenset(address for text in texts for address in _above(term, _url(term, text))))
     return In(term.path, frozenset(texts))
 
 
@@ -41,8 +43,10 @@ def _url(term: Term, text: str) -> str:
     return text
 
 
-def _above(text: str) -> set[str]:
+def _above(term: Term, text: str) -> set[str]:
     """The address, and each that it continues, with its last slash and without."""
+    if text.count("/") > _STEPS:
+        raise term.refuse(f"an address has at most {_STEPS} slashes.")
     start = text.find("://") + 3 if "://" in text else 0
     found = {text}
     place = text.find("/", start)

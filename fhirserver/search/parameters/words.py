@@ -27,8 +27,8 @@ MODIFIERS = frozenset({"missing"})
 TEXT, CONTENT = "index._text", "index._content"
 
 _WORDS, _RUN, _ASKED = 300, 2_000, 20
-_LONGEST = 40
-_TAG = re.compile(r"<[^>]*>|&[#\w]{1,10};")
+_LONGEST, _LOOKED_AT = 40, 8_000
+_TAG = re.compile(r"<[^<>]*>|&[#\w]{1,10};")
 _PARTS = re.compile(r'"([^"]*)"?|([^"]+)')
 _NOT_WRITTEN = frozenset(
     {
@@ -103,7 +103,9 @@ def stored(texts: Iterable[str]) -> dict[str, Any] | None:
     words: dict[str, None] = {}
     runs: list[str] = []
     for text in texts:
-        stems, run = _read(text) if len(text) <= 200 else _read.__wrapped__(text)
+        if len(words) >= _WORDS:
+            break
+        stems, run = _read(text) if len(text) <= 200 else _read.__wrapped__(text[:_LOOKED_AT])
         words.update(stems)
         runs.append(run)
     if not words:
@@ -116,7 +118,7 @@ def narrative(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     """What is stored of the narrative."""
     text = resource.get("text")
     div = text.get("div") if isinstance(text, dict) else None
-    return stored((_TAG.sub(" ", div),)) if isinstance(div, str) else None
+    return stored((_TAG.sub(" ", div[: 4 * _LOOKED_AT]),)) if isinstance(div, str) else None
 
 
 def content(

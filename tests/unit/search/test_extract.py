@@ -199,3 +199,38 @@ def test_the_pair_answers_what_its_two_parameters_answer() -> None:
         {"resourceType": "Observation", "code": {"coding": [{"code": "a"}]}, "subject": {"reference": "Patient/p"}}
     )
     assert match(In("index._pair", frozenset({"Patient/p|~a"})), {"index": index})
+
+
+MANY = [
+    {"resourceType": "Observation", "text": {"status": "generated", "div": "<" * 200_000}},
+    {"resourceType": "Observation", "note": [{"text": " ".join(f"w{number}x" for number in range(50_000))}]},
+    {"resourceType": "Patient", "name": [{"family": f"Name{number}"} for number in range(2_000)]},
+]
+
+
+@pytest.mark.parametrize("resource", MANY, ids=["tags", "words", "names"])
+def test_words_and_sounds_have_a_bound(resource: dict[str, Any]) -> None:
+    index, _ = extract(resource)
+    words = [index[code]["w"] for code in ("_text", "_content") if code in index]
+    assert all(len(each) <= 300 for each in words)
+    assert all(len(index[code]["t"]) <= 2_000 for code in ("_text", "_content") if code in index)
+    assert len(index.get("phonetic", ())) <= 100
+
+
+def test_what_unites_others_is_not_stored_again() -> None:
+    index, sort = extract(
+        {
+            "resourceType": "Observation",
+            "code": {"coding": [{"code": "a"}]},
+            "component": [{"code": {"coding": [{"code": "b"}]}, "valueQuantity": {"value": 1}}],
+        }
+    )
+    assert not [code for code in index if code.startswith("combo")]
+    assert sort["combo-code"] == {"lo": "a", "hi": "b"}
+
+
+def test_a_code_of_one_letter_is_read_as_what_it_is_each_time() -> None:
+    """Python keeps one object for a text of one letter, and what was encoded is remembered by the object."""
+    index, _ = extract({"resourceType": "Patient", "id": "a", "gender": "a", "address": [{"use": "a", "city": "a"}]})
+    assert index["gender"] == index["address-use"] == ["|a", "~a"]
+    assert index["address-city"] == {"f": ["a"], "s": ["a"]}
