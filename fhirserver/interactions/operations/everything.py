@@ -34,6 +34,8 @@ from fhirserver.store import Position
 
 INCLUDED: Final = 1_000
 """Resources that come along with one page."""
+IDS: Final = 5_000
+"""References of one page to one type that are followed."""
 
 _TOO_MANY: Final = "More resources are referred to than one page includes; ask for fewer matches a page (_count)."
 _BINARY: Final = re.compile(r"(?:.*/)?(Binary/[A-Za-z0-9\-.]{1,64})")
@@ -201,18 +203,20 @@ class _Walk:
     async def referred_to(self, matches: Iterable[Version]) -> tuple[list[Version], bool]:
         """What the matches refer to outside of the compartment, and whether a bound cut it short."""
         found: list[Version] = []
+        is_cut = False
         inside = dict(self.steps()[1:]) if self.invocation.level is Level.INSTANCE else {}
         for resource_type, ids in sorted(self._targets(matches).items()):
             if not self.asked.wants(resource_type):
                 continue
             outside = negate(self._inside(resource_type, inside))
-            expression = all_of(In("_id", frozenset(ids)), outside, self.asked.changed)
+            is_cut = is_cut or len(ids) > IDS
+            expression = all_of(In("_id", frozenset(sorted(ids)[:IDS])), outside, self.asked.changed)
             request = SearchRequest(resource_type, expression, count=INCLUDED - len(found) + 1)
             page = await self.context.reads.find(request, self.permit)
             found += page.matches
             if len(found) > INCLUDED:
                 return found[:INCLUDED], True
-        return found, False
+        return found, is_cut
 
     def _inside(self, resource_type: str, steps: Mapping[str, Expression]) -> Expression:
         type = self.invocation.resource_type
