@@ -92,9 +92,11 @@ class Extractor:
         """The same for definitions with other further parameters: what they say nothing more of is not made again."""
         other = copy.copy(self)
         other._definitions = definitions
+        # Copies: this may happen on a thread, while ours are made in another.
+        other._numbers = dict(self._numbers)
         other._extractions = {
             name: each
-            for name, each in self._extractions.items()
+            for name, each in dict(self._extractions).items()
             if definitions.about(name) is definitions.core and self._definitions.about(name) is definitions.core
         }
         return other

@@ -13,10 +13,16 @@ from typing import Any
 
 import pytest
 
+from fhirserver.app import derivation
+from fhirserver.definitions import load
+from fhirserver.interactions.parameters import Means, inform
 from fhirserver.interactions.parameters.keeper import CHANGES, DEAD, SERVERS
 from fhirserver.jobs import Queue
 from fhirserver.jobs.queue import LEASE
+from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings
+from fhirserver.store import By, Store, Write
+from fhirserver.store.client import Mongo
 from fhirserver.store.commit.fence import seconds
 from tests.integration.serving import Server, serving
 
@@ -566,3 +572,56 @@ async def test_the_upkeep_of_a_server_does_it_by_itself(stepped: Stepped, monkey
     for upkeep in both:
         assert upkeep is not None
         await upkeep.pause()
+
+
+def write_of(stepped: Stepped, id: str) -> Write:
+    """A write as it was derived at this moment, to be committed later."""
+    services = stepped.server.application.services
+    assert services is not None
+    resource = patient(id, "red")
+    by, permit = By("request", "operator", "test"), Permit.system("test")
+    derived = services.derive("Patient", resource)
+    return Write("PUT", "Patient", id, resource, derived, by, permit, may_create=True)
+
+
+async def test_what_was_derived_before_and_is_committed_after_has_the_values(stepped: Stepped) -> None:
+    """By every way into the store; a slow one is not refused, it is derived again."""
+    store = stepped.store
+    alone, together, bulk = (write_of(stepped, id) for id in ("alone", "together", "bulk"))
+    prepared = store.prepare(bulk)
+    await stepped.server.put(parameter())
+    await stepped.settle()
+    await store.commit(alone)
+    await store.transact(lambda tx: tx.write([together]), types=("Patient",))
+    assert await store.insert([[prepared]]) == [True]
+    assert sorted(await stepped.ids("Patient?hair=red")) == ["alone", "bulk", "together"]
+
+
+async def test_a_reindex_by_what_is_not_in_force_any_more_changes_nothing(stepped: Stepped, other: Stepped) -> None:
+    await stepped.server.put(patient("red", "red"))
+    derivation = other.keeper.derivation
+    before = derivation._now
+    await stepped.server.put(parameter())
+    for _ in range(3):
+        await other.refresh()
+        await stepped.settle()
+    derivation.adopt(*before)
+    assert await other.store.reindex("Patient") >= 1
+    assert await stepped.ids("Patient?hair=red") == ["red"]
+    other.keeper._known = -1
+    await other.refresh()
+    assert await other.ids("Patient?hair=red") == ["red"]
+
+
+async def test_a_command_that_only_derives_does_so_by_the_catalog(stepped: Stepped, settings: Settings) -> None:
+    """`fhirserver reindex` keeps the values of further parameters."""
+    await stepped.server.put(patient("red", "red"))
+    await stepped.server.put(parameter())
+    await stepped.settle()
+    await stepped.database["Patient"].update_many({}, {"$unset": {"generation": 1}, "$set": {"index": {}}})
+    derive = derivation(settings)
+    store = Store(Mongo(settings.mongo_url, stepped.database.name), derive)
+    await inform(Means(load(), store, derive, name="command"))
+    await store.reindex("Patient")
+    await store.close()
+    assert await stepped.ids("Patient?hair=red") == ["red"]

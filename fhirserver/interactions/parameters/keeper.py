@@ -292,6 +292,7 @@ class Keeper:
             return
         done, _ = await asyncio.wait((self._rising,), timeout=_PATIENCE)
         if done:
+            self._rising.result()
             self._rising = None
             self._known = self.catalog.generation
             await self._sign()
