@@ -17,8 +17,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
-from fhirserver.store.embedded import replica_set
-from fhirserver.store.embedded import Embedded, EmbeddedError, FolderInUse, connect, raise_file_limit
+from fhirserver.store.embedded import Embedded, EmbeddedError, FolderInUse, connect, raise_file_limit, replica_set
 
 A_SERVER = """
 import asyncio, os, pathlib, sys

@@ -37,7 +37,11 @@ def bundle(request: SearchRequest, found: Found) -> dict[str, Any]:
             Found(Page([MATCH], [], None, None, truncated_includes=True), None, None, NOW),
             ["too-costly"],
         ),
-        (SearchRequest("Patient", All()), Found(Page([MATCH], [], None, None), None, None, NOW, "narrowed"), ["incomplete"]),
+        (
+            SearchRequest("Patient", All()),
+            Found(Page([MATCH], [], None, None), None, None, NOW, "narrowed"),
+            ["incomplete"],
+        ),
         (
             SearchRequest("Patient", All(), ignored=(Issue("warning", "not-supported", "x"),)),
             Found(Page([], [], None, None), None, None, NOW),

