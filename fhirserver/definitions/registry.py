@@ -114,7 +114,9 @@ class Definitions:
         return found
 
     def extended(
-        self, parameters: Mapping[str, Mapping[str, SearchParameter]], awaited: Mapping[str, frozenset[str]] | None = None
+        self,
+        parameters: Mapping[str, Mapping[str, SearchParameter]],
+        awaited: Mapping[str, frozenset[str]] | None = None,
     ) -> Definitions:
         """R4 with further search parameters, by resource type and code; everything else is shared with `core`.
 
