@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from fhirserver.jobs.queue import Job, Lost, Queue, State
+from fhirserver.jobs.queue import LEASE, Job, Lost, Queue, State
 from fhirserver.model.outcome import FhirError
 
 TRIES: Final = 5
@@ -20,6 +20,8 @@ TRIES: Final = 5
 PAUSE: Final = timedelta(seconds=10)
 """After a failure; longer after each."""
 _FAILED: Final = "The server could not do it; its log says why."
+
+T = TypeVar("T")
 
 _log = logging.getLogger("fhirserver.jobs")
 
@@ -38,6 +40,17 @@ class Run:
     async def advance(self, **changes: Any) -> None:
         """Write down `position`, `done`, `total`. Raises Lost where somebody else holds the job, or nobody may any more."""
         self.job = await self._queue.advance(self.job, **changes)
+
+    async def during(self, work: Awaitable[T]) -> T:
+        """What one long piece of work gives; the job is held meanwhile. Raises Lost, and then the work is left."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait((task,), timeout=LEASE.total_seconds() / 3))[0]:
+                await self.advance()
+        except BaseException:
+            task.cancel()
+            raise
+        return task.result()
 
 
 Handler = Callable[[Run], Awaitable[None]]

@@ -91,7 +91,9 @@ class Keeper:
     @property
     def definitions(self) -> Definitions:
         """Those by which searches are read at this moment."""
-        return self._searched if self._means.store.fence.is_open else self._unsure
+        if not self.catalog.entries or self._means.store.fence.is_open:
+            return self._searched
+        return self._unsure
 
     async def start(self) -> None:
         """Take part: nothing is committed before the catalog was read."""

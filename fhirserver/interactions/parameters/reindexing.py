@@ -44,11 +44,12 @@ class Reindexing:
         if not entries:
             return
         generation = max(each.since for each in entries)
-        if not await keeper.everyone_knows(generation):
+        # Once they all did, they always will: who comes later begins by the catalog as it is then.
+        if run.job.position is None and not await keeper.everyone_knows(generation):
             raise Postponed
         types = _types(entries)
         for each in types:
-            await self._store.adapt_indexes(each, keeper.searchables(each))
+            await run.during(self._store.adapt_indexes(each, keeper.searchables(each)))
         await self._walk(run, [(each, False) for each in types], generation)
         await keeper.ready((each.id, each.since) for each in entries)
 
@@ -60,10 +61,12 @@ class Reindexing:
 
     async def _walk(self, run: Run, collections: Sequence[Collection], generation: int) -> None:
         store, position, done = self._store, run.job.position, run.job.done
+        if position is None and collections:
+            position = {"type": collections[0][0], "history": collections[0][1], "after": None}
         total = 0
         for resource_type, history in collections:
             total += await store.rows(f"{resource_type}.history" if history else resource_type)
-        await run.advance(total=total)
+        await run.advance(position=position, total=total)
         for place in collections[_place(position, collections) :]:
             after: Any = position["after"] if position is not None and _at(position) == place else None
             while (stride := await self._step(place, after, generation)) is not None:
