@@ -77,6 +77,8 @@ class Worker:
     async def _run(self, job: Job) -> bool:
         run = Run(self._queue, job)
         try:
+            if job.kind not in self._handlers:
+                raise Postponed  # a newer program than this one knows what it is
             await self._handlers[job.kind](run)
             await self._queue.end(run.job, State.COMPLETED)
         except Lost:

@@ -19,7 +19,6 @@ from fhirserver.definitions.compiling.parameters import expression_for
 from fhirserver.fhirpath import FhirPathError, compile_path, parse
 from fhirserver.fhirpath.language.syntax import Call, External
 from fhirserver.model.outcome import Issue, Unprocessable
-from fhirserver.model.resource import Resource
 from fhirserver.search.endings import branches, elements_at
 from fhirserver.search.parameters import TYPES
 from fhirserver.search.parameters.composite import PLACES
@@ -54,6 +53,8 @@ _FUNCTIONS: Final = frozenset(
     )
 )
 _ELEMENTS: Final = ("url", "code", "type", "base", "expression", "target", "component")
+_NEEDED: Final = frozenset(("url", "code", "type", "base"))
+"""Those that R4 asks for: validation says if one is missing."""
 _PART: Final = ("definition", "expression")
 _NO_PARTS: Final = frozenset(("composite", "special"))
 
@@ -82,7 +83,7 @@ def custom(definitions: Definitions, resource: Mapping[str, Any]) -> Custom | No
     """What a SearchParameter resource adds; None if nothing, because it is not in force or says what R4 does.
 
     Raises Unprocessable with all that is wrong with it."""
-    if resource.get("status") != "active" or _is_of_r4(definitions, resource):
+    if resource.get("status") != "active" or not resource.keys() >= _NEEDED or _is_of_r4(definitions, resource):
         return None
     stated = {name: resource[name] for name in _ELEMENTS if name in resource}
     if "component" in stated:
@@ -98,11 +99,6 @@ def read(definitions: Definitions, id: str, stated: Mapping[str, Any]) -> Custom
     bases = stated["base"]
     parameters = {base: _parameter(definitions.core, stated, base, bases) for base in bases}
     return Custom(id, MappingProxyType(dict(stated)), MappingProxyType(parameters))
-
-
-def in_force(resource: Resource) -> bool:
-    """Whether a SearchParameter resource says of itself that it is to be used."""
-    return bool(resource.get("status") == "active")
 
 
 def _is_of_r4(definitions: Definitions, resource: Mapping[str, Any]) -> bool:
