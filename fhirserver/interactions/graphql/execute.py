@@ -29,7 +29,7 @@ from fhirserver.model.outcome import operation_outcome
 
 _SYSTEM: Final = Place({})
 _REMEMBERED: Final = 2
-_SAID: Final[dict[tuple[str, str | None], Raw]] = {}
+_SAID: Final[dict[tuple[GraphQLSchema, str, str | None], Raw]] = {}
 
 
 async def execute(
@@ -53,9 +53,9 @@ async def execute(
     place = _SYSTEM if resource_type is None else await hops.one(resource_type, id)
     root = known.type_map["Query" if resource_type is None else resource_type]
     assert isinstance(root, GraphQLObjectType)  # noqa: S101
-    filters = Filters(_engine(definitions), context.now(), budget)
+    filters = Filters(_engine(definitions.core), context.now(), budget)
     execution = Execution(known, document, values, hops, filters, budget, Output())
-    key = (query, operation_name) if resource_type is None and document.asks_schema_only else None
+    key = (known, query, operation_name) if resource_type is None and document.asks_schema_only else None
     if key in _SAID:
         return {"data": _SAID[key]}
     answer: dict[str, Any] = {"data": await execution.run(root, place)}
@@ -84,7 +84,7 @@ def _values(known: GraphQLSchema, document: Document, variables: Mapping[str, An
     return found
 
 
-def _remembered(key: tuple[str, str | None], data: dict[str, Any]) -> Raw:
+def _remembered(key: tuple[GraphQLSchema, str, str | None], data: dict[str, Any]) -> Raw:
     """What the schema says of itself: tools ask for all of it, in a few ways, and again."""
     if len(_SAID) >= _REMEMBERED:
         _SAID.clear()

@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/graphql.html and https://spec.graphql.org/October2021/#s
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Final
 
@@ -76,7 +76,7 @@ def schema(definitions: Definitions) -> GraphQLSchema:
         return _schema(definitions)
 
 
-@cache
+@lru_cache(maxsize=2)
 def _schema(definitions: Definitions) -> GraphQLSchema:
     return _Types(definitions).schema()
 
