@@ -243,7 +243,7 @@ async def _pages(world: World, token: str, path: str) -> list[list[Any]]:
 
 @pytest.mark.parametrize("path", ["/Observation/_history", "/_history"])
 async def test_an_old_version_needs_its_own_owner_as_well(world: World, doctor: str, anna: str, path: str) -> None:
-    """3.3: owner moved from A to B: the old version needs A and B."""
+    """SC-14, 3.3: owner moved from A to B: the old version needs A and B."""
     start = await since(world)
     await world.open.put(observation(f"m1{len(path)}", "boris", note=[{"text": "CANARY"}]))
     await world.open.put(observation(f"m1{len(path)}", "anna"))
@@ -256,7 +256,7 @@ async def test_an_old_version_needs_its_own_owner_as_well(world: World, doctor: 
 
 
 async def test_a_tombstone_shows_to_whom_the_record_showed(world: World, doctor: str, stranger: str) -> None:
-    """3.3: it keeps the last version's facts."""
+    """SC-02, 3.3: it keeps the last version's facts; to others it is absent, and not gone."""
     start = await since(world)
     await world.open.put(observation("t-anna", "anna"))
     await world.open.put(observation("t-boris", "boris"))
@@ -265,6 +265,8 @@ async def test_a_tombstone_shows_to_whom_the_record_showed(world: World, doctor:
     path = f"/Observation/_history?_since={start}"
     assert await versions(world, doctor, path) == ["Observation/t-anna/2", "Observation/t-anna/1"]
     assert await versions(world, stranger, path) == []
+    codes = [(await world.asks(token, "GET", "/Observation/t-anna")).status_code for token in (doctor, stranger)]
+    assert codes == [410, 404]
 
 
 async def test_a_hidden_version_does_not_end_the_one_before(world: World, doctor: str) -> None:

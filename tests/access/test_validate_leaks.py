@@ -75,7 +75,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 async def test_a_write_is_refused_as_validation_said(
     world: World, tokens: dict[str, str], who: str, method: str, resource: dict[str, Any]
 ) -> None:
-    """The same issues; and none where the write is done, which it had not been before."""
+    """WG-07: The same issues; and none where the write is done, which it had not been before."""
     path = f"/{resource['resourceType']}" + ("" if method == "POST" else f"/{resource['id']}")
     mode = {"POST": "create", "PUT": "update", "DELETE": "delete"}[method]
     sent = {} if method == "DELETE" else {"json": resource}
