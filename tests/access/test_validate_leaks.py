@@ -45,6 +45,7 @@ def tokens(doctor: str, stranger: str, anna: str, laboratory: str) -> dict[str, 
 async def test_what_is_said_of_the_hidden_is_said_of_the_absent(
     world: World, tokens: dict[str, str], who: str, method: str, query: str, resource: Any
 ) -> None:
+    """WG-07: for a deletion as for every other mode."""
     answers = []
     for id in (HIDDEN, MISSING):
         options = {} if resource is None else {"json": filled(resource, id)}
@@ -75,7 +76,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 async def test_a_write_is_refused_as_validation_said(
     world: World, tokens: dict[str, str], who: str, method: str, resource: dict[str, Any]
 ) -> None:
-    """WG-07: The same issues; and none where the write is done, which it had not been before."""
+    """The same issues; and none where the write is done, which it had not been before."""
     path = f"/{resource['resourceType']}" + ("" if method == "POST" else f"/{resource['id']}")
     mode = {"POST": "create", "PUT": "update", "DELETE": "delete"}[method]
     sent = {} if method == "DELETE" else {"json": resource}
