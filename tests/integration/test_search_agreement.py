@@ -217,7 +217,8 @@ def test_what_mongodb_finds_is_what_the_matcher_says(
 
 
 @pytest.mark.slow
-@_property(3000)
+@pytest.mark.timeout(1_200)
+@_property(1000)
 def test_they_agree_over_many_more_examples(
     collection: Collection[dict[str, Any]], run: list[int], stored: list[dict[str, Any]], asked: list[Expression]
 ) -> None:
