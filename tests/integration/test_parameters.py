@@ -151,6 +151,8 @@ async def test_a_parameter_is_refused_until_everything_is_indexed_and_then_finds
     assert await stepped.ids("Patient?hair:missing=true") == []
     await server.put(patient("late-red", "red"))
     assert await stepped.ids("Patient?hair=red&_sort=_id") == ["late-red", "new-red", "old-red"]
+    asked = await server("GET", "/$graphql", params={"query": '{PatientList(hair: "blond"){id}}'})
+    assert asked.json()["data"] == {"PatientList": [{"id": "old-blond"}]}
 
 
 async def test_a_parameter_that_changes_or_goes_is_not_used_until_every_server_knows(stepped: Stepped) -> None:
