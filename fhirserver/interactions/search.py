@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#search and https://hl7.org/fhir/R4/http.html#v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -52,17 +53,18 @@ async def permit_of(context: Context, request: SearchRequest) -> Permit:
     return permit
 
 
-async def search_type(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
-    """What matches and may be seen. `query` is the request in one spelling, its page size apart: a cursor is good for that
-    query only, and for that size."""
+async def search_type(
+    context: Context, request: SearchRequest, *, query: Callable[[], str], cursor: str | None = None
+) -> Found:
+    """What matches and may be seen. `query` spells the request, its page size apart, in one way: a cursor is good for that
+    query only, and for that size. It is called where there is a cursor."""
     services = context.services
     asked = context.now()
     request = await answered(context, request)
     permit = await permit_of(context, request)
-    audience = context.audience(query)
     position = None
     if cursor is not None:
-        opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
+        opened = services.store.cursor.open_(cursor, audience=context.audience(query()), now=services.clock())
         if opened["count"] != request.count:
             raise BadRequest(OTHER_COUNT)
         asked, position = opened["asked"], Position.from_dict(opened)
@@ -72,7 +74,7 @@ async def search_type(context: Context, request: SearchRequest, *, query: str, c
         if place is None:
             return None
         held = place.as_dict() | {"asked": asked, "count": request.count}
-        return services.store.cursor.seal(held, audience=audience, now=services.clock())
+        return services.store.cursor.seal(held, audience=context.audience(query()), now=services.clock())
 
     narrowed = INCLUDES_NARROWED if request.includes and NARROWED in permit.reasons else None
     return Found(page, sealed(page.next), sealed(page.previous), asked, narrowed)

@@ -18,8 +18,8 @@ FORM = frozenset(("_format", "_pretty"))
 CURSOR = "_cursor"
 
 _SAFE = ",:/*-._~$"
-_PLAIN = re.compile(r"[A-Za-z0-9,:/*\-._~$]*")
-"""What `quote` would leave as it is."""
+_PLAIN = re.compile(r"[A-Za-z0-9,:/*\-._~$|]*")
+"""What `quote` would leave as it is, but for the bar of tokens."""
 
 
 def form_of(pairs: Iterable[Pair], name: str) -> str | None:
@@ -45,4 +45,4 @@ def as_query(pairs: Iterable[Pair]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) is not None else quote(text, safe=_SAFE)
+    return text.replace("|", "%7C") if _PLAIN.fullmatch(text) is not None else quote(text, safe=_SAFE)

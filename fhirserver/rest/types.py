@@ -69,7 +69,10 @@ async def _search(request: Request, pairs: list[Pair]) -> Answer:
     pretty = is_pretty(form_of(pairs, "_pretty"))
     pairs, cursor = part(pairs)
     parsed = _parse(request, pairs)
-    query = f"{_path(request)}?{as_query(sorted(pair for pair in parsed.used if pair[0] != '_count'))}"
+
+    def query() -> str:
+        return f"{_path(request)}?{as_query(sorted(pair for pair in parsed.used if pair[0] != '_count'))}"
+
     found = await search_type(request.context, parsed, query=query, cursor=cursor)
     services = request.context.services
     found = await cut(services, parsed, found)

@@ -109,12 +109,13 @@ class _Reading:
     def request(self) -> SearchRequest:
         """The request, complete."""
         result = self.result
+        pairs, rest = _paired(self.registry, self.asked)
         return SearchRequest(
             self.resource_type,
             all_of(
-                *_pairs(self.registry, self.asked),
-                *_of_patients(self.registry, self.asked),
-                *(expression for _, expression in self.asked),
+                *pairs,
+                *_of_patients(self.registry, rest),
+                *(expression for _, expression in rest),
                 *self.followed,
             ),
             result.sort,
@@ -167,14 +168,18 @@ def _of_patients(known: Registry, asked: Asked) -> list[Expression]:
     ]
 
 
-def _pairs(known: Registry, asked: Asked) -> list[Expression]:
-    """For a patient and a code, the same again over the pairs stored: it changes no answer, and one index then does for both."""
-    if not known.paired:
-        return []
+def _paired(known: Registry, asked: Asked) -> tuple[list[Expression], Asked]:
+    """A patient and a code as one condition on the pairs stored, which one index serves, and what else is asked."""
     patients = next(
-        (ids for each, found in asked if each.code in known.paired and (ids := _patient_ids(found)) is not None), None
+        (each for each in asked if each[0].code in known.paired and _patient_ids(each[1]) is not None), (None, None)
     )
-    codes = next((found.values for each, found in asked if isinstance(found, In) and found.path == "index.code"), None)
-    if not patients or not codes or len(patients) * len(codes) > _PAIRS:
-        return []
-    return [In(f"index.{PAIR}", frozenset(f"Patient/{patient}|{code}" for patient in patients for code in codes))]
+    codes = next((each for each in asked if isinstance(each[1], In) and each[1].path == "index.code"), (None, None))
+    if not isinstance(patients[1], In) or not isinstance(codes[1], In):
+        return [], asked
+    whose, what = patients[1].values, codes[1].values
+    if len(whose) * len(what) > _PAIRS:
+        return [], asked
+    pairs = In(f"index.{PAIR}", frozenset(f"{patient}|{code}" for patient in whose for code in what))
+    # The pairs say all that the two say, where no other reference than `subject` makes a patient.
+    rest = [each for each in asked if each is not patients and each is not codes] if known.is_subject_patient else asked
+    return [pairs], rest

@@ -143,7 +143,7 @@ async def test_what_is_no_token(world: World, anna: str, header: str) -> None:
         ("/Patient?_id=anna", 403),
         ("/Patient/anna/Condition", 403),
         ("/Consent?patient=anna", 403),
-        ("/Observation/anna-0?_include=Observation:subject", 200),
+        ("/Observation/anna-0?_include=Observation:subject", 400),
         ("/Observation?_id=anna-0&_include=Observation:subject&_revinclude=Provenance:target", 200),
         ("/Patient/anna/Observation?_include=Observation:subject", 200),
         ("/_history?_count=1000", 200),

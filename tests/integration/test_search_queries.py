@@ -18,6 +18,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from fhirserver.definitions import load
+from fhirserver.model.json import Number
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.compile import compile as filter_of
 from fhirserver.search.expression import Nothing
@@ -38,7 +39,9 @@ def _documents() -> list[Document]:
     extractor = Extractor(load(), BASE_URL)
     found = []
     for table in sorted((Path(__file__).parents[1] / "conformance" / "search").glob("*.json")):
-        for number, resource in enumerate(json.loads(table.read_text("utf-8"))["resources"]):
+        for number, resource in enumerate(
+            json.loads(table.read_text("utf-8"), parse_float=Number).get("resources", ())
+        ):
             index, sort = extractor.extract(resource["resourceType"], resource)
             id = f"{table.stem}-{number}"
             found.append({"_id": id, "type": resource["resourceType"], "updated": NOW, "index": index, "sort": sort})

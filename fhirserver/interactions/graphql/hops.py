@@ -169,7 +169,7 @@ class Hops:
     async def _counted(self, request: SearchRequest) -> int | FhirError | None:
         try:
             async with self._room:
-                found = await search_type(self.context, replace(request, summary_count=True), query="")
+                found = await search_type(self.context, replace(request, summary_count=True), query=str)
         except FhirError as error:
             return error
         return found.page.total
@@ -179,7 +179,10 @@ class Hops:
             cursor = asked.arguments.get(fields.CURSOR)
             request = self._request(search, asked)
             used = sorted(pair for pair in request.used if pair[0] != fields.COUNT)
-            query = f"$graphql {search.resource_type} {dump(used).decode()}"
+
+            def query() -> str:
+                return f"$graphql {search.resource_type} {dump(used).decode()}"
+
             async with self._room:
                 found = await search_type(
                     self.context, request, query=query, cursor=None if cursor in (None, "", FIRST) else cursor

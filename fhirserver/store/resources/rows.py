@@ -51,8 +51,11 @@ async def _kept(mongo: Mongo, plan: Plan, count: int, references: Sequence[str],
         if len(rows) > count:
             break
     page = _page(rows, count, position)
+    is_more = len(rows) > count
+    if not is_more and position is None:
+        return Rows(page)
     ends = [paging.position_of(plan.order, row, before=before) for row, before in _ends(page)]
-    return _with_links(page, len(rows) > count, position, ends)
+    return _with_links(page, is_more, position, ends)
 
 
 async def _sorted(mongo: Mongo, plan: Plan, count: int, references: Sequence[str], position: Position | None) -> Rows:
