@@ -31,6 +31,8 @@ QUERY_MS: Final = 5_000
 _AWARE: Final = CodecOptions[Document](tz_aware=True)
 _NAIVE: Final = CodecOptions[Document]()
 _MEMORY_EXCEEDED: Final = 292
+_BAD_VALUE: Final = 2
+_PLAN_KILLED: Final = 175
 
 SLOW = "The query takes too long. Add search parameters that narrow it, such as a patient, a code or a date."
 
@@ -182,6 +184,8 @@ def translated() -> Iterator[None]:
     except OperationFailure as error:
         if error.code == _MEMORY_EXCEEDED:
             raise TooCostly(SLOW) from None
+        if _lacks_index(error):
+            raise Unavailable from None
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
             raise Unavailable from None
         raise
@@ -189,6 +193,11 @@ def translated() -> Iterator[None]:
         if error.timeout:
             raise Unavailable from None
         raise
+
+
+def _lacks_index(error: OperationFailure) -> bool:
+    # A collection is there a moment before its indexes: a search meets it so where the first resource of a type is being written.
+    return error.code == _PLAN_KILLED or (error.code == _BAD_VALUE and "hint provided" in str(error))
 
 
 def fresh(error: BaseException) -> BaseException:

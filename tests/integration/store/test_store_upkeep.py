@@ -48,6 +48,17 @@ async def test_a_type_is_made_with_its_indexes_before_its_first_write(store: Sto
     assert "zstd" in str(await mongo.command({"collStats": "Basic"}))
 
 
+async def test_a_search_that_comes_between_a_collection_and_its_indexes_is_told_to_come_again(
+    store: Store, mongo: Mongo
+) -> None:
+    await mongo.command({"create": "Basic"})
+    search = SearchRequest("Basic", In("index.identifier", frozenset({"x"})))
+    with pytest.raises(Unavailable):
+        await store.find(search, SYSTEM)
+    await store.ensure("Basic")
+    assert (await store.find(search, SYSTEM)).matches == []
+
+
 async def test_two_servers_may_start_and_make_collections_at_once(open_store: Callable[..., Any], writing: Any) -> None:
     first, second = await asyncio.gather(open_store(), open_store())
     await asyncio.gather(
