@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/operation-patient-everything.html and https://hl7.org/fh
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,12 +31,14 @@ from fhirserver.search.expression import All, Exists, Expression, In, Nothing, R
 from fhirserver.search.permit import Permit
 from fhirserver.search.query import Pair
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import Position
+from fhirserver.store import Page, Position
 
 INCLUDED: Final = 1_000
 """Resources that come along with one page."""
 IDS: Final = 5_000
 """References of one page to one type that are followed."""
+AHEAD: Final = 12
+"""Types that are looked at side by side: of most a record has nothing."""
 
 _TOO_MANY: Final = "More resources are referred to than one page includes; ask for fewer matches a page (_count)."
 _BINARY: Final = re.compile(r"(?:.*/)?(Binary/[A-Za-z0-9\-.]{1,64})")
@@ -186,19 +189,28 @@ class _Walk:
         """A page from this step on, and where the next one begins; None if nothing is left."""
         found: list[Version] = []
         while number < len(steps):
-            resource_type, expression = steps[number]
-            left = self.asked.count - len(found)
-            wanted = all_of(expression, self.asked.changed, self.asked.during)
             # A full page looks on for one more: a link to an empty page would promise something.
-            request = SearchRequest(resource_type, wanted, count=max(left, 1))
-            page = await self.context.reads.find(request, self.permit, position=position)
-            if left == 0 and page.matches:
-                return found, (number, None)
-            found += page.matches
-            if page.next is not None:
-                return found, (number, page.next)
-            number, position = number + 1, None
+            room = self.asked.count - len(found)
+            ahead = steps[number : number + (1 if position is not None else AHEAD)]
+            pages = await asyncio.gather(*(self._found(step, max(room, 1), position) for step in ahead))
+            for page in pages:
+                left = self.asked.count - len(found)
+                if left == 0 and page.matches:
+                    return found, (number, None)
+                if left < room and (len(page.matches) > left or page.next is not None):
+                    break  # those before it took of its room: it is asked again, for what is left
+                found += page.matches
+                if page.next is not None:
+                    return found, (number, page.next)
+                number, position = number + 1, None
         return found, None
+
+    async def _found(self, step: tuple[str, Expression], count: int, position: Position | None) -> Page:
+        resource_type, expression = step
+        wanted = all_of(expression, self.asked.changed, self.asked.during)
+        return await self.context.reads.find(
+            SearchRequest(resource_type, wanted, count=count), self.permit, position=position
+        )
 
     async def referred_to(self, matches: Iterable[Version]) -> tuple[list[Version], bool]:
         """What the matches refer to outside of the compartment, and whether a bound cut it short."""
