@@ -4,7 +4,8 @@ Stored are the stems of the words in `w`, each once, and in `t` the stems in the
 and the next. Words in Cyrillic are stemmed as Russian, all others as English. `_content` is asked of both, so the narrative's words
 are stored once. Of one resource at most 300 words and 2,000 characters are kept of each.
 
-All words of a value must be there; those between quotation marks must follow each other.
+All words of a value must be there; those between quotation marks must follow each other. `or` stands between two that need not both
+be there, and parentheses keep together: `(bone or liver) and metastases`.
 
 https://hl7.org/fhir/R4/search.html#content
 """
@@ -26,10 +27,10 @@ MODIFIERS = frozenset({"missing"})
 
 TEXT, CONTENT = "index._text", "index._content"
 
-_WORDS, _RUN, _ASKED = 300, 2_000, 20
+_WORDS, _RUN, _ASKED, _DEPTH = 300, 2_000, 20, 10
 _LONGEST, _LOOKED_AT = 40, 8_000
 _TAG = re.compile(r"<[^<>]*>|&[#\w]{1,10};")
-_PARTS = re.compile(r'"([^"]*)"?|([^"]+)')
+_PARTS = re.compile(r'"([^"]*)"?|([()])|([^\s()"]+)')
 _NOT_WRITTEN = frozenset(
     {
         "id",
@@ -77,25 +78,67 @@ _RUSSIAN, _ENGLISH = snowballstemmer.stemmer("russian"), snowballstemmer.stemmer
 def condition(term: Term) -> Expression:
     """What the query asks."""
     places = (TEXT, CONTENT) if term.path == CONTENT else (TEXT,)
-    return any_of(*(_together(term, text, places) for text in term.texts()))
+    return any_of(*(_Asked(term, text, places).whole() for text in term.texts()))
 
 
-def _together(term: Term, text: str, places: tuple[str, ...]) -> Expression:
-    words: dict[str, None] = {}
-    runs: list[str] = []
-    for phrase, rest in _PARTS.findall(text):
-        stems = _stems(phrase or rest)
-        words.update(dict.fromkeys(stems))
+class _Asked:
+    """Reads one text that is asked: `all { "or" all }`, where all = { word | phrase | "and" | "(" ... ")" }."""
+
+    def __init__(self, term: Term, text: str, places: tuple[str, ...]) -> None:
+        self._term, self._places = term, places
+        self._parts: list[tuple[str, str, str]] = _PARTS.findall(text)
+        self._place = self._depth = 0
+        self._words: set[str] = set()
+
+    def whole(self) -> Expression:
+        found = self._either()
+        if self._place < len(self._parts):
+            raise self._term.refuse("a parenthesis closes what is not open.")
+        return found
+
+    def _either(self) -> Expression:
+        found = [self._all()]
+        while self._place < len(self._parts) and self._parts[self._place][2].lower() == "or":
+            self._place += 1
+            found.append(self._all())
+        return any_of(*found)
+
+    def _all(self) -> Expression:
+        found: dict[Expression, None] = {}
+        while self._place < len(self._parts):
+            phrase, mark, word = self._parts[self._place]
+            if mark == ")" or word.lower() == "or":
+                break
+            self._place += 1
+            if mark:
+                found[self._inner()] = None
+            elif word.lower() != "and":
+                found.update(dict.fromkeys(self._conditions(phrase, word)))
+        if not found:
+            raise self._term.refuse("there is no word in it, or in a part of it.")
+        return all_of(*found)
+
+    def _inner(self) -> Expression:
+        self._depth += 1
+        if self._depth > _DEPTH:
+            raise self._term.refuse(f"its parentheses are more than {_DEPTH} deep.")
+        found = self._either()
+        if self._place == len(self._parts):
+            raise self._term.refuse("a parenthesis is not closed.")
+        self._place += 1
+        self._depth -= 1
+        return found
+
+    def _conditions(self, phrase: str, word: str) -> Iterator[Expression]:
+        stems = _stems(phrase or word)
+        self._words.update(stems)
+        if len(self._words) > _ASKED:
+            raise self._term.refuse(f"it has more than {_ASKED} words.")
+        for stem in stems:
+            yield any_of(*(In(place + ".w", frozenset({stem})) for place in self._places))
         if phrase and len(stems) > 1:
-            runs.append(" ".join(("", *stems, "")))
-    if not words:
-        raise term.refuse("there is no word in it.")
-    if len(words) > _ASKED:
-        raise term.refuse(f"it has more than {_ASKED} words.")
-    return all_of(
-        *(any_of(*(In(place + ".w", frozenset({word})) for place in places)) for word in words),
-        *(any_of(*(Containing(place + ".t", run) for place in places)) for run in runs),
-    )
+            run = " ".join(("", *stems, ""))
+            yield any_of(*(Containing(place + ".t", run) for place in self._places))
 
 
 def stored(texts: Iterable[str]) -> dict[str, Any] | None:
