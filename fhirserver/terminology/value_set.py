@@ -142,6 +142,10 @@ class _Part:
         self._cost = 0
         # Asked for now, so that everything is at hand before codes are looked at.
         self._described = self._code_system()
+        if self._listed is not None and self._described is not None and self._described.is_complete:
+            # What a complete code system does not have is no code of it, whoever lists it.
+            find = self._described.find
+            self._listed = {code: each for code, each in self._listed.items() if find(code) is not None}
 
     def _code_system(self) -> CodeSystem | None:
         if self._system is None:
