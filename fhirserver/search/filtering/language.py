@@ -4,7 +4,8 @@
     operand    = ["not"] "(" filter ")" | comparison
     comparison = path operator value
     path       = { name ["[" filter "]"] "." } name
-    value      = a JSON string, or whatever stands before the next space, ")" or "]"
+    value      = a JSON string, or whatever stands before the next space, ")" or "]"; a "]" that the value itself opened is part of it,
+                 as in `mm[Hg]`
 
 `and` and `or` bind alike and are read from left to right.
 
@@ -29,7 +30,7 @@ COMPARISONS: Final = 50
 _SPACE: Final = re.compile(r"\s*")
 _NAME: Final = re.compile(r"[_A-Za-z][_A-Za-z0-9\-]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BARE: Final = re.compile(r'[^\s()\[\]"][^\s)\]]*')
+_BARE: Final = re.compile(r'[^\s()\[\]"](?:\[[^\s()\[\]]*\]|[^\s)\]])*')
 
 
 @dataclass(frozen=True, slots=True)

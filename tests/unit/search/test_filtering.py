@@ -62,6 +62,14 @@ def test_brackets_and_what_follows_are_said_of_one_resource() -> None:
     assert found == Chain("index.patient", "Patient", And((male, active)))
 
 
+def test_a_unit_with_brackets_is_one_value_and_closes_no_step() -> None:
+    quantity = ("component-value-quantity", "gt130||mm[Hg]")
+    assert read("Observation", ("_filter", "component-value-quantity gt 130||mm[Hg]")) == read("Observation", quantity)
+    found = read("DiagnosticReport", ("_filter", "result[component-value-quantity gt 130||mm[Hg]].status eq final"))
+    asked = tuple(read("Observation", pair) for pair in (quantity, ("status", "final")))
+    assert found == Chain("index.result", "Observation", And(asked))
+
+
 def test_an_untyped_step_is_one_chain_for_each_type() -> None:
     found = read("Observation", ("subject.identifier", "x"))
     assert isinstance(found, Or)
