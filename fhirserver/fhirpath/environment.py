@@ -11,10 +11,36 @@ from datetime import datetime
 from typing import Any
 
 from fhirserver.fhirpath.errors import Misuse
-from fhirserver.fhirpath.values.nodes import Node
+from fhirserver.fhirpath.values.nodes import Node, plain
 
 STEPS = 1_000_000
-"""Items that one evaluation may look at, those of inner expressions each time."""
+"""Items that one evaluation may look at, those of inner expressions each time. Of a long text a piece counts as an item."""
+_PIECE_BITS = 8
+
+
+def weight(nodes: Sequence[Node]) -> int:
+    """The items that a single text counts for beside itself: what is done with one takes as long as it is."""
+    if len(nodes) != 1:
+        return 0
+    text = plain(nodes[0][1])
+    return len(text) >> _PIECE_BITS if isinstance(text, str) else 0
+
+
+def extent(nodes: Sequence[Node], *, each_with_each: bool = False) -> int:
+    """All that elements hold, which is what comparing them looks at; with `each_with_each` also the items of their lists."""
+    found = 0
+    pending = [node[1] for node in nodes]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+            found += len(value)
+        elif isinstance(value, list):
+            pending += value
+            found += len(value) ** 2 if each_with_each else len(value)
+        elif isinstance(value, str):
+            found += len(value) >> _PIECE_BITS
+    return found
 
 
 @dataclass(frozen=True, slots=True)

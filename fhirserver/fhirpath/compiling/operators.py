@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhirserver.fhirpath.compiling.logic import INFIX
 from fhirserver.fhirpath.compiling.references import refers_to
-from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.environment import Environment, extent, weight
 from fhirserver.fhirpath.errors import FhirPathError, Misuse
 from fhirserver.fhirpath.functions import JUDGING, Run
 from fhirserver.fhirpath.functions.calls import subject
@@ -118,10 +118,13 @@ def equality(compiler: Compiler, tree: Operation, focus: Static) -> Truth:
     right, _ = compiler.collection(tree.right, focus)
 
     def truth(value: object, environment: Environment) -> bool | None:
-        result = equal(left(value, environment), right(value, environment))
+        nodes, others = left(value, environment), right(value, environment)
+        if len(nodes) == len(others):
+            environment.spend(extent(nodes))
+        result = equal(nodes, others)
         return None if result is None else result is wanted
 
-    return truth
+    return placed(compiler, tree, truth)
 
 
 def _equals_text(left: Collection, text: str, wanted: bool) -> Truth:
@@ -148,7 +151,14 @@ def related(compiler: Compiler, tree: Operation, focus: Static) -> Truth:
     right, _ = compiler.collection(tree.right, focus)
     if tree.operator in ("~", "!~"):
         wanted = tree.operator == "~"
-        return lambda value, environment: equivalent(left(value, environment), right(value, environment)) is wanted
+
+        def alike(value: object, environment: Environment) -> bool | None:
+            nodes, others = left(value, environment), right(value, environment)
+            if len(nodes) == len(others):
+                environment.spend(len(nodes) * (extent(nodes, each_with_each=True) + len(nodes)))
+            return equivalent(nodes, others) is wanted
+
+        return placed(compiler, tree, alike)
     if tree.operator == "in":
         return placed(compiler, tree, _within(left, right))
     if tree.operator == "contains":
@@ -156,7 +166,9 @@ def related(compiler: Compiler, tree: Operation, focus: Static) -> Truth:
     judge = ORDERS[tree.operator]
 
     def truth(value: object, environment: Environment) -> bool | None:
-        found = order(left(value, environment), right(value, environment))
+        nodes = left(value, environment)
+        environment.spend(weight(nodes))
+        found = order(nodes, right(value, environment))
         return None if found is None else judge(found)
 
     return placed(compiler, tree, truth)
@@ -245,7 +257,9 @@ def arithmetic(compiler: Compiler, tree: Operation, focus: Static) -> Collection
     right, _ = compiler.collection(tree.right, focus)
 
     def collect(value: object, environment: Environment) -> list[Node]:
-        return apply(left(value, environment), right(value, environment))
+        found = apply(left(value, environment), right(value, environment))
+        environment.spend(weight(found))
+        return found
 
     return collected(compiler, tree, collect)
 
@@ -287,7 +301,7 @@ def applied(
     def collect(value: Any, environment: Environment) -> list[Node]:
         nodes = target(value, environment)
         found = run(nodes, [argument(value, environment) for argument in arguments], environment)
-        environment.spend(1 + len(nodes) + len(found))
+        environment.spend(1 + len(nodes) + weight(nodes) + len(found) + weight(found))
         return found
 
     return collected(compiler, at, collect)

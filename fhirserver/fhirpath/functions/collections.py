@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.environment import Environment, extent
 from fhirserver.fhirpath.errors import Misuse
 from fhirserver.fhirpath.functions.calls import General, Run
 from fhirserver.fhirpath.values.equality import contains, distinct
@@ -41,12 +41,13 @@ def take(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[N
 
 def each_once(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
     """`distinct()`"""
+    environment.spend(extent(nodes))
     return distinct(nodes)
 
 
 def is_distinct(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
     """`isDistinct()`"""
-    return decided(len(distinct(nodes)) == len(nodes))
+    return decided(len(each_once(nodes, arguments, environment)) == len(nodes))
 
 
 def intersect(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
@@ -74,12 +75,12 @@ def superset_of(nodes: Nodes, arguments: Arguments, environment: Environment) ->
 
 def _compare(nodes: Nodes, others: Nodes, environment: Environment) -> None:
     """Each with each is counted before it is done."""
-    environment.spend(len(nodes) * len(others))
+    environment.spend((len(nodes) + extent(nodes)) * len(others))
 
 
 def union(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
     """`union(other)`"""
-    return distinct([*nodes, *arguments[0]])
+    return each_once([*nodes, *arguments[0]], arguments, environment)
 
 
 def combine(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:

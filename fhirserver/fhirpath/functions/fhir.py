@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fhirserver.fhirpath import tables
 from fhirserver.fhirpath.compiling import operators
 from fhirserver.fhirpath.compiling.elements import TypeSystem
-from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.environment import Environment, weight
 from fhirserver.fhirpath.errors import Misuse
 from fhirserver.fhirpath.functions.calls import Judging, Selecting, subject
 from fhirserver.fhirpath.language.syntax import Call
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fhirserver.fhirpath.compiling.compiler import Compiler
     from fhirserver.fhirpath.compiling.elements import Static
     from fhirserver.fhirpath.compiling.then import Then
+
+_MARKUP_BITS = 3
+"""Reading markup takes so much longer than looking at a text."""
 
 Arguments = Sequence[Nodes]
 Make = Callable[[TypeSystem, Nodes, Arguments, Environment], list[Node]]
@@ -54,7 +57,9 @@ def _judging(arguments: range, judge: Judge) -> Judging:
 
         def truth(value: object, environment: Environment) -> bool | None:
             found = [argument(value, environment) for argument in given]
-            return judge(types, target(value, environment), found, environment)
+            nodes = target(value, environment)
+            environment.spend(weight(nodes))
+            return judge(types, nodes, found, environment)
 
         return operators.placed(compiler, call, truth)
 
@@ -251,6 +256,7 @@ def check_modifiers(types: TypeSystem, nodes: Nodes, arguments: Arguments, envir
 def html_checks(types: TypeSystem, nodes: Nodes, arguments: Arguments, environment: Environment) -> bool | None:
     """`htmlChecks()`: whether a narrative is made of what R4 allows in it"""
     value = text(nodes, "htmlChecks()")
+    environment.spend(len(value or "") >> _MARKUP_BITS)
     return None if value is None else xhtml_fault(value) is None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fhirserver.fhirpath import runtime
 from fhirserver.fhirpath.compiling import operators
 from fhirserver.fhirpath.compiling.elements import ANY, NOTHING, Static
-from fhirserver.fhirpath.environment import Environment
+from fhirserver.fhirpath.environment import Environment, extent
 from fhirserver.fhirpath.functions.calls import Selecting, extensions, mentions, subject, type_argument, type_operation
 from fhirserver.fhirpath.functions.each import each
 from fhirserver.fhirpath.language.syntax import Call, Expression, Polarity
@@ -114,7 +114,7 @@ def repeat(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | 
             fresh = []
             for node in queue:
                 for item in project(node, environment):
-                    environment.spend(1 + len(found))
+                    environment.spend(1 + len(found) + extent((item,)))
                     if not contains(found, item):
                         found.append(item)
                         fresh.append(item)

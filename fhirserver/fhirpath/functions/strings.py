@@ -1,4 +1,4 @@
-"""Functions of texts. Regular expressions run in time linear in the text (RE2), so that none can hold the server up.
+"""Functions of texts. Regular expressions run in time linear in the text and in their own size (RE2); both are counted.
 
 https://hl7.org/fhirpath/N1/#string-manipulation
 """
@@ -21,6 +21,12 @@ from fhirserver.fhirpath.values.nodes import BOOLEAN, INTEGER, STRING, Node, Nod
 
 PATTERN_LIMIT = 4_096
 """Characters of a regular expression."""
+_MEMORY = 1 << 18
+"""Bytes of a regular expression that is compiled: some characters stand for thousands of instructions."""
+_WORK_BITS = 8
+"""Instructions times characters that count as a step."""
+_MATCH = 2
+"""Steps of replacing a match."""
 
 Arguments = Sequence[Nodes]
 
@@ -75,33 +81,54 @@ def compiled(pattern: str, *, whole: bool = False) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.dot_nl = True
+    options.max_mem = _MEMORY
     try:
         return re2.compile(f"^(?:{pattern})$" if whole else pattern, options)
     except re2.error:
         raise Misuse("This is no regular expression that can be run in linear time.") from None
 
 
-def matches(subject: str, pattern: str) -> list[Node]:
+def _searching(subject: str, pattern: str, environment: Environment, *, whole: bool = False) -> Any:
+    """The regular expression, with what it may take on this text counted."""
+    found = compiled(pattern, whole=whole)
+    environment.spend(len(subject) * found.programsize >> _WORK_BITS)
+    return found
+
+
+def _regular(name: str, function: Callable[..., list[Node]]) -> Run:
+    """A function of a text, a regular expression and texts, which counts what it does."""
+    called = f"{name}()"
+
+    def run(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
+        subject = text(nodes, called)
+        given = [text(argument, called) for argument in arguments]
+        return [] if subject is None or None in given else function(subject, *given, environment)
+
+    return run
+
+
+def matches(subject: str, pattern: str, environment: Environment) -> list[Node]:
     """`matches(regex)`: somewhere in the text"""
-    return decided(compiled(pattern).search(subject) is not None)
+    return decided(_searching(subject, pattern, environment).search(subject) is not None)
 
 
-def matches_full(subject: str, pattern: str) -> list[Node]:
+def matches_full(subject: str, pattern: str, environment: Environment) -> list[Node]:
     """`matchesFull(regex)`: the text as a whole; of N1's later releases"""
-    return decided(compiled(pattern, whole=True).search(subject) is not None)
+    return decided(_searching(subject, pattern, environment, whole=True).search(subject) is not None)
 
 
 _GROUP = escapes.compile(r"\$(?:(\$)|([0-9]{1,2})|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 
 
-def replace_matches(subject: str, pattern: str, substitute: str) -> list[Node]:
+def replace_matches(subject: str, pattern: str, substitute: str, environment: Environment) -> list[Node]:
     """`replaceMatches(regex, substitution)`, with `$1` or `${name}` for its groups"""
-    found = compiled(pattern)
+    found = _searching(subject, pattern, environment)
     if not pattern:
         return string(subject)
     parts: list[str] = []
     size = position = 0
     for match in found.finditer(subject):
+        environment.spend(_MATCH)
         parts += (subject[position : match.start()], _filled(substitute, match))
         size += len(parts[-1]) + len(parts[-2])
         if size > TEXT_LIMIT:
@@ -199,9 +226,9 @@ TABLE = {
     "length": General(range(1), _of("length", lambda one: [(INTEGER, len(one))]), INTEGER),
     "toChars": General(range(1), _of("toChars", lambda one: [(STRING, each) for each in one]), STRING),
     "replace": General(range(2, 3), _of("replace", replace), STRING),
-    "matches": General(range(1, 2), _of("matches", matches), BOOLEAN),
-    "matchesFull": General(range(1, 2), _of("matchesFull", matches_full), BOOLEAN),
-    "replaceMatches": General(range(2, 3), _of("replaceMatches", replace_matches), STRING),
+    "matches": General(range(1, 2), _regular("matches", matches), BOOLEAN),
+    "matchesFull": General(range(1, 2), _regular("matchesFull", matches_full), BOOLEAN),
+    "replaceMatches": General(range(2, 3), _regular("replaceMatches", replace_matches), STRING),
     "split": General(range(1, 2), _of("split", split), STRING),
     "join": General(range(2), join, STRING),
     "encode": General(range(1, 2), _of("encode", encode), STRING),

@@ -21,7 +21,7 @@ from fhirserver.fhirpath.tables import Row
 from fhirserver.fhirpath.values.nodes import Node
 from fhirserver.model.outcome import TooCostly, Unprocessable
 
-STEPS: Final = 2_000_000
+STEPS: Final = 300_000
 """Items that the paths of one patch may look at, shared among them."""
 ELEMENTS: Final = 3_000_000
 """Operations times the elements of the resource."""
