@@ -44,8 +44,11 @@ class Client:
     def ask(self, path: str) -> tuple[float, int, dict[str, Any]]:
         """Milliseconds, the status, and the answer."""
         began = time.perf_counter()
-        self._connection.request("GET", path, headers={"Accept": "application/fhir+json"})
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request("GET", path, headers={"Accept": "application/fhir+json"})
+            answer = self._connection.getresponse()
+        except http.client.RemoteDisconnected:  # it was idle too long, while the others were asked
+            return self.ask(path)
         text = answer.read()
         return (time.perf_counter() - began) * 1000, answer.status, json.loads(text)
 
