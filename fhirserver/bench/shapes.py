@@ -65,7 +65,8 @@ def shapes(patients: int) -> list[Shape]:
         Shape("encounter", lambda n: f"Observation?encounter=Encounter/{people.encounter_id(n)}"),
         Shape("code, common, newest first", lambda _: f"Observation?code={CODE}&_sort=-date&_count=20"),
         Shape("code and a day", lambda n: f"Observation?code={CODE}&date={_day(n)}&_count=20"),
-        Shape("a day, sorted", lambda n: f"Observation?date={_day(n)}&_sort=date&_count=20"),
+        Shape("a day, newest first", lambda n: f"Observation?date={_day(n)}&_sort=-date&_count=20"),
+        Shape("a day, oldest first", lambda n: f"Observation?date={_day(n)}&_sort=date&_count=20", False),
         Shape("code, rare", lambda _: f"Observation?code={RARE_CODE}"),
         Shape("code and quantity, rare", lambda _: f"Observation?code={CODE}&value-quantity=gt{people.EXTREME - 100}"),
         Shape(

@@ -138,7 +138,13 @@ OF_TYPE: dict[str, tuple[Index, ...]] = {
         _name("name"),
         _name("family"),
         ENDINGS,
-        Index("birthdate", None, (("sort.birthdate.lo", 1), ("_id", 1)), "?birthdate=D, ?_sort=birthdate"),
+        # The high end stands last: what begins before the date asked and does not reach it is passed over in the index.
+        Index(
+            "birthdate",
+            None,
+            (("sort.birthdate.lo", 1), ("_id", 1), ("sort.birthdate.hi", 1)),
+            "?birthdate=D, ?_sort=birthdate",
+        ),
     ),
     "Practitioner": (IDENTIFIER, _name("name"), ENDINGS),
     "PractitionerRole": (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fhirserver.model.resource import Version
-from fhirserver.search.expression import Nothing, all_of
+from fhirserver.search.expression import All, Nothing, all_of
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store.client import Document, Mongo
@@ -18,7 +18,7 @@ from fhirserver.store.resources import paging
 from fhirserver.store.resources.chains import answered
 from fhirserver.store.resources.includes import LIVE, included, reference_paths
 from fhirserver.store.resources.paging import Position
-from fhirserver.store.resources.plan import Plan
+from fhirserver.store.resources.plan import Plan, is_of_values
 from fhirserver.store.resources.plan import plan as planned
 from fhirserver.store.resources.rows import rows_of
 from fhirserver.store.versions import as_version
@@ -48,7 +48,9 @@ async def find(mongo: Mongo, layout: Layout, request: SearchRequest, permit: Per
     wanted = all_of(request.expression, permit.of(request.resource_type))
     if isinstance(wanted, Nothing):
         return Page([], [], 0 if wants_total else None, None)
-    plan = planned(request, all_of(wanted, LIVE), layout.leads.get(request.resource_type, frozenset()))
+    # An index that need not be asked for deletions too can count by itself.
+    live = All() if is_of_values(request.expression) else LIVE
+    plan = planned(request, all_of(wanted, live), layout.leads.get(request.resource_type, frozenset()))
     if plan.index is not None:
         layout.demand(request.resource_type, plan.index)
     total = await _total(mongo, plan, request) if wants_total else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import All, And, Expression, In, all_of
+from fhirserver.search.expression import All, And, Expression, In, Or, Prefixed, Range, Some, all_of
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import indexes, quantities
 from fhirserver.store.client import Document
@@ -96,6 +96,19 @@ def led(resource_type: str, expression: Expression, wanted: Expression) -> Way:
         return Way(wanted, index, index.name, is_served=True, is_narrow=index.narrows)
     is_served = isinstance(expression, All) or indexes.serves(resource_type, expression)
     return Way(wanted, None, None, is_served, is_narrow=False)
+
+
+def is_of_values(expression: Expression) -> bool:
+    """Whether the expression is true only of what has search values: no deletion, for of a tombstone there are none."""
+    match expression:
+        case And(terms):
+            return any(map(is_of_values, terms))
+        case Or(terms):
+            return bool(terms) and all(map(is_of_values, terms))
+        case In(path) | Range(path) | Prefixed(path) | Some(path):
+            return path.startswith(("index.", "sort."))
+        case _:
+            return False
 
 
 def _aided(

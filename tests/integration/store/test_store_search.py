@@ -12,7 +12,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.expression import All, And, Expression, In, Nothing, Or, Prefixed, Range, Within
+from fhirserver.search.expression import (
+    All,
+    And,
+    Exists,
+    Expression,
+    In,
+    Nothing,
+    Or,
+    Prefixed,
+    Range,
+    Within,
+    any_of,
+    negate,
+)
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Include, SearchRequest, SortKey
 from fhirserver.store import Page, Position, Store
@@ -145,6 +158,27 @@ async def test_a_deleted_resource_matches_no_search(store: Store, writing: Any) 
     await writing.delete("a")
     for expression in (All(), In("_id", frozenset({"a"})), Range("version", 1, None)):
         assert (await store.find(request(expression, total="accurate"), owner("p"))).matches == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        In("index.code", frozenset({"c"})),
+        Range("sort.date.hi", 1, None),
+        any_of(In("index.code", frozenset({"c"})), In("_id", frozenset({"a"}))),
+        negate(In("index.code", frozenset({"other"}))),
+        negate(Exists("index.performer")),
+        All(),
+    ],
+)
+async def test_a_deletion_is_in_no_page_and_no_total_whatever_is_asked(
+    store: Store, writing: Any, expression: Expression
+) -> None:
+    await writing.put("a", codes=["c"], date=5)
+    await writing.put("b", codes=["c"], date=5)
+    await writing.delete("a")
+    page = await store.find(SearchRequest("Observation", expression, total="accurate"), SYSTEM)
+    assert ([match.id for match in page.matches], page.total) == (["b"], 1)
 
 
 async def test_a_position_of_another_order_is_refused(store: Store, writing: Any) -> None:
