@@ -52,6 +52,7 @@ def parse_across(
     if len(pairs) > bounds.parameters:
         raise TooCostly(f"A search has at most {bounds.parameters} parameters.")
     types = _types(definitions, [value for name, value in pairs if name == TYPE], bounds)
+    bounds = replace(bounds, values=bounds.values // len(types))  # each value is asked of each type
     rest = [(name, value) for name, value in pairs if name != TYPE and name not in ELSEWHERE]
 
     def parsed(resource_type: str, wanted: Sequence[tuple[str, str]]) -> SearchRequest:

@@ -21,6 +21,8 @@ class Bounds:
 
     parameters: int = 50
     alternatives: int = 100
+    values: int = 4_000
+    """Values that all parameters of a search name together; a long one counts for several."""
     value_length: int = 8_000
     sort_keys: int = 4
     chain: int = 3

@@ -30,6 +30,8 @@ LIST: Final = "_list"
 FILTER: Final = "_filter"
 _ID: Final = "_id"
 
+_PIECE: Final = 50
+"""Characters of a value that count as one more: it may be made of many words."""
 _CANONICAL: Final = "'{}' refers by canonical URL, which chains do not follow: search for the URL itself."
 
 
@@ -42,6 +44,7 @@ class Reader:
     now: datetime
     bounds: Bounds
     _followed: int = field(default=0, init=False)
+    _values: int = field(default=0, init=False)
     _depths: dict[str, int] = field(default_factory=dict, init=False)
 
     def follows(self, name: str) -> bool:
@@ -69,7 +72,10 @@ class Reader:
         return plain.condition(known, searchable, self.term(name, searchable, modifier, alternatives))
 
     def term(self, name: str, searchable: Searchable, modifier: str, alternatives: tuple[str, ...]) -> Term:
-        """The term of a parameter, as its type reads it."""
+        """The term of a parameter, as its type reads it. Raises TooCostly."""
+        self._values += sum(1 + len(each) // _PIECE for each in alternatives)
+        if self._values > self.bounds.values:
+            raise TooCostly(f"The search names more than {self.bounds.values} values; ask for fewer at a time.")
         return Term(
             name[:100],
             searchable.path,

@@ -26,7 +26,7 @@ MODIFIERS = frozenset({"missing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _YEAR = 366 * 24 * 60 * 60 * 1_000_000
-_SPACE_FOR_PLUS = re.compile(r"(?<=T)(\S+) (\d\d:\d\d)$")
+_SPACE_FOR_PLUS = re.compile(r"([^T]{1,10}T\S{1,30}) (\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class DateRange:
     def parse(cls, text: str, now: datetime) -> DateRange:
         """Read a value; `ap` is widened here. Raises ValueError."""
         prefix, text = split(text)
-        if " " in text:
+        if " " in text and (found := _SPACE_FOR_PLUS.fullmatch(text)) is not None:
             # A plus sign that was not percent-encoded has come as a space.
-            text = _SPACE_FOR_PLUS.sub(r"\1+\2", text)
+            text = f"{found[1]}+{found[2]}"
         low, high = interval(text)
         if prefix is Prefix.AP:
             tenth = abs((now - _EPOCH) // _MICROSECOND - (low + high) // 2) // 10

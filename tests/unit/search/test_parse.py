@@ -13,6 +13,7 @@ import pytest
 
 from fhirserver.definitions import load
 from fhirserver.model.outcome import BadRequest, TooCostly
+from fhirserver.search.across import parse_across
 from fhirserver.search.compartment import compartment_expression, in_compartment
 from fhirserver.search.expression import All, Expression, In, Nothing, all_of, any_of
 from fhirserver.search.parse import parse_search
@@ -291,3 +292,32 @@ def test_a_search_within_a_compartment_is_of_its_patient() -> None:
     assert in_compartment(definitions, parse("Patient?gender=male"), "Patient", "p1").patients is None
     assert in_compartment(definitions, parse("Observation?status=final"), "Encounter", "p1").patients is None
     assert in_compartment(definitions, parse("Organization?name=x"), "Patient", "p1").expression == Nothing()
+
+
+def test_the_values_of_a_search_are_counted_together() -> None:
+    hundred = ",".join(f"word{number}" for number in range(100))
+    few = Bounds(values=250)
+    assert parse(f"Patient?_id={hundred}&_tag={hundred}", bounds=few)
+    costly = [
+        "&".join(f"_content={hundred}" for _ in range(3)),
+        f"_id={hundred}&_has:Observation:patient:code={hundred}&link:Patient.name={hundred}",
+        "&".join("_filter=" + " or ".join("_id eq a" for _ in range(50)) for _ in range(6)),
+        "_content=" + ",".join("a" * 150 for _ in range(50)) + f"&_id={hundred}",
+    ]
+    for query in costly:
+        with pytest.raises(TooCostly, match="250 values"):
+            parse(f"Patient?{query}", bounds=few)
+
+
+def test_each_value_counts_for_each_type_of_a_search_across_types() -> None:
+    pairs = [("_type", "Patient,Observation,Encounter"), ("_id", ",".join(map(str, range(90))))]
+    given: dict[str, Any] = {"lenient": False, "base_url": "https://fhir.example.org/r4", "now": NOW}
+    assert parse_across(load(), pairs, bounds=Bounds(values=300), **given)
+    with pytest.raises(TooCostly, match="89 values"):
+        parse_across(load(), pairs, bounds=Bounds(values=269), **given)
+
+
+@pytest.mark.parametrize("value", ["2026-01-01T00:00:00 03:00", "ge2026-01-01T00:00:00.5 03:00"])
+def test_a_plus_sign_may_have_come_as_a_space(value: str) -> None:
+    asked = parse(f"Observation?date={value}").expression
+    assert asked == parse("Observation?date=" + value.replace(" ", "%2B")).expression
