@@ -6,15 +6,20 @@ https://hl7.org/fhir/R4/valueset-filter-operator.html
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-from fhirserver.model.outcome import BadRequest, Unprocessable
+from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable
 from fhirserver.terminology.code_system import CodeSystem, Concept, as_text
 
 Test = Callable[[Concept], bool]
 Filter = Mapping[str, Any]
 
 _MAX_PATTERN: Final = 1_000
+_MAX_TEXT: Final = 1_000
+"""Characters of what a concept has that is held against a regular expression."""
+_MEMORY: Final = 1 << 17
+"""Bytes of a regular expression that is compiled: some characters stand for thousands of instructions."""
 _IDENTITY: Final = frozenset(("concept", "code"))
 """The names by which a filter speaks of the concept itself."""
 _STANDARD: Final = frozenset(("inactive", "deprecated", "notSelectable", "status"))
@@ -43,8 +48,11 @@ def cost_of_making(system: CodeSystem, filter: Filter) -> int:
 
 
 def cost_of(filter: Filter) -> int:
-    """The steps of holding one concept against a filter."""
-    return 5 if filter.get("op") == "regex" else 1
+    """The steps of holding one concept against a filter. A large regular expression may have to be run without its tables."""
+    if filter.get("op") != "regex":
+        return 1
+    size: int = _pattern(str(filter.get("value", ""))).programsize
+    return 5 + size**2 // 1_000
 
 
 def _is_a(system: CodeSystem, value: str) -> Test:
@@ -117,18 +125,30 @@ def _exists(held: Reader, value: str) -> Test:
 
 
 def _regex(held: Reader, value: str) -> Test:
+    pattern = _pattern(value)
+
+    def test(concept: Concept) -> bool:
+        texts = held(concept)
+        if sum(map(len, texts)) > _MAX_TEXT:
+            raise TooCostly(f"A regular expression is held against at most {_MAX_TEXT} characters of a concept.")
+        return any(pattern.fullmatch(text) is not None for text in texts)
+
+    return test
+
+
+@lru_cache(128)
+def _pattern(value: str) -> Any:
     import re2  # only who uses regular expressions waits for the library
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 1 << 20
+    options.max_mem = _MEMORY
     try:
         if len(value) > _MAX_PATTERN:
             raise BadRequest(f"The regular expression of a filter has at most {_MAX_PATTERN} characters.")
-        pattern = re2.compile(value, options)
+        return re2.compile(value, options)
     except re2.error:
         raise Unprocessable("The regular expression of a filter is not one that is supported.") from None
-    return lambda concept: any(pattern.fullmatch(text) is not None for text in held(concept))
 
 
 _PROPERTY: Final[Mapping[str, Callable[[Reader, str], Test]]] = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology import Catalogue, CodeSystem, ValueSet, asked_for, catalogue
 from fhirserver.terminology.coded import Coded, Rules, in_value_set
+from fhirserver.terminology.filters import cost_of
 from fhirserver.terminology.filters import test_of as made_test
 from tests.unit.terminology.shelf import Json, code_system, value_set, worked
 from tests.unit.terminology.shelf import filter as filtered
@@ -163,9 +164,19 @@ def test_what_cannot_be_expanded_says_why(resource: Json, error: type[FhirError]
 
 def test_a_regular_expression_takes_linear_time() -> None:
     """An expression that makes backtracking engines wait for ages; matched as a whole, by an engine that does not go back."""
-    system = CodeSystem(code_system("urn:long", [{"code": "a" * 5_000 + "!"}]))
+    system = CodeSystem(code_system("urn:long", [{"code": "a" * 900 + "!"}]))
     test = made_test(system, filtered("code", "regex", "(a+)+"))
     assert not any(test(each) for each in system.concepts.values())
+
+
+def test_a_regular_expression_is_counted_by_its_size_and_not_held_against_long_texts() -> None:
+    small, large = (cost_of(filtered("code", "regex", each)) for each in ("[0-9]{1,5}-[0-9]", "(a?){1000}"))
+    assert small < 10
+    assert large > 10_000
+    system = CodeSystem(code_system("urn:long", [{"code": "a" * 5_000}]))
+    test = made_test(system, filtered("code", "regex", "a+"))
+    with pytest.raises(TooCostly, match="characters of a concept"):
+        test(system.concepts["a" * 5_000])
 
 
 def test_what_is_known_by_a_grammar_is_a_question_of_form() -> None:
