@@ -28,7 +28,8 @@ async def judge(keeper: Keeper | None, resource: Resource) -> None:
     """Raise Unprocessable where a SearchParameter is to be used and cannot be. Other resources pass."""
     if keeper is None or resource["resourceType"] != SEARCH_PARAMETER:
         return
-    found = custom(keeper.core, resource)
+    # Reading expressions takes its time: others go on meanwhile.
+    found = await asyncio.to_thread(custom, keeper.core, resource)
     if found is None:
         return
     catalog = keeper.catalog
