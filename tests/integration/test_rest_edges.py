@@ -16,6 +16,7 @@ from tests.integration.serving import FHIR, Server
 
 JSON = {"content-type": "application/fhir+json"}
 PATIENT = {"resourceType": "Patient", "active": True}
+PATCHES = "application/fhir+json, application/fhir+xml, application/json-patch+json"
 
 EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     # method, path, options, status, headers
@@ -31,7 +32,7 @@ EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     ("GET", "/Patient/1/Organization", {}, 404, {}),
     ("GET", "/.well-known/other", {}, 404, {}),
     ("PATCH", "/Patient", {"json": []}, 415, {}),
-    ("PATCH", "/Patient/1", {"json": []}, 415, {"accept-patch": "application/json-patch+json"}),
+    ("PATCH", "/Patient/1", {"json": []}, 415, {"accept-patch": PATCHES}),
     ("POST", "/Patient/1", {"json": PATIENT}, 405, {"allow": "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"}),
     ("PUT", "/Patient", {"json": PATIENT}, 412, {}),
     ("DELETE", "/Patient", {}, 412, {}),

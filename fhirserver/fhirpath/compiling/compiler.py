@@ -47,7 +47,7 @@ from fhirserver.fhirpath.values.nodes import BOOLEAN, INTEGER, QUANTITY, Amount,
 
 WIDTH = 64
 """Ways that are compiled apart where choices follow each other; beyond, values tell their types."""
-WORK = 20_000
+WORK = 5_000
 """Parts that the compilation of one expression may have."""
 SYSTEM_BOOLEAN = Static(BOOLEAN)
 
@@ -76,11 +76,15 @@ class Compiler:
     def error(self, message: str, at: Syntax) -> FhirPathError:
         return FhirPathError(message, at.position, self.expression)
 
-    def into(self, tree: Expression, focus: Static, then: Then) -> Step | None:
-        """The step from the focus through the expression to what comes then; None if it can have no result."""
+    def worked(self, position: int) -> None:
+        """Count a part of the compilation. Raises FhirPathError past the bound."""
         self.work += 1
         if self.work > WORK:
-            raise self.error("The expression has too many forms to be compiled.", tree)
+            raise FhirPathError("The expression has too many forms to be compiled.", position, self.expression)
+
+    def into(self, tree: Expression, focus: Static, then: Then) -> Step | None:
+        """The step from the focus through the expression to what comes then; None if it can have no result."""
+        self.worked(tree.position)
         match tree:
             case Member():
                 return self.member(tree, focus, then)
@@ -199,6 +203,8 @@ class Compiler:
 
     def child(self, child: Child, parent: Static, then: Then) -> Step | None:
         """The step to a child element, in those of its types of which something comes."""
+        # What comes after a choice is compiled for each of its types, so that choices after choices are a power.
+        self.worked(0)
         width = len(child.alternatives)
         if self.reading.is_whole and width > 1:
             if self.width * width > WIDTH or isinstance(then, Emit):

@@ -74,3 +74,11 @@ def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch
 def test_an_expression_that_cannot_be_compiled_stops_the_plan() -> None:
     with pytest.raises(FhirPathError, match="'x' is not an element"):
         Plan(load(), "Observation", {"good": "status", "bad": "x"})
+
+
+@pytest.mark.parametrize("depth", [4, 25])
+def test_choices_after_choices_are_bounded_before_they_are_compiled(depth: int) -> None:
+    """What comes after a choice is compiled for each of its types, and an extension's value has fifty."""
+    expression = "Patient.extension.value" + ".extension.value" * depth + ".ofType(string)"
+    with pytest.raises(FhirPathError, match="too many forms"):
+        path.compile_path(load(), expression, "Patient")
