@@ -66,7 +66,7 @@ def _validations() -> Iterator[Asked]:
 
 def _bundles() -> Iterator[Asked]:
     for criteria in CRITERIA:
-        type, _, query = criteria.partition("?")
+        query = criteria.partition("?")[2]
         reading = {"request": {"method": "GET", "url": criteria}}
         deleting = {"request": {"method": "DELETE", "url": criteria}}
         # The last entry fails everywhere, so that nothing is written and what was found before it can only show in what is said.
@@ -131,8 +131,8 @@ def _queries() -> Iterator[Asked]:
         "{PatientList(_list:secret){id}}",
         '{PatientConnection(_filter:"link.name co godunov",_count:1){count next edges{resource{id}}}}',
         "{a:PatientConnection(_count:1){count previous last} b:ObservationConnection(_count:1){count next:pagesize}}",
-        "{Patient(id:anna){%s ObservationConnection(_reference:patient){count edges{resource{id}}}}}" % hops,
-        "fragment p on Patient{%s} {PatientList(name:Karenina){...p}}" % hops,
+        "{Patient(id:anna){" + hops + " ObservationConnection(_reference:patient){count edges{resource{id}}}}}",
+        "fragment p on Patient{" + hops + "} {PatientList(name:Karenina){...p}}",
         '{DiagnosticReport(id:"anna-report"){result(fhirpath:"reference.contains(\'boris\')"){resource{... on Observation{id}}}}}',
         '{Observation(id:"anna-panel"){hasMember{resource{... on Observation{id subject{resource{... on Patient{id}}}}}}}}',
     ]
