@@ -67,8 +67,9 @@ BY_NAME: Final = frozenset(name for name, each in ACCESS_CLASS.items() if each =
     "CareTeam",
     "Group",
     "RelatedPerson",
+    "SearchParameter",
 }
-"""Directory types and those that give rights: written only by systems whose scope names the type, not `*`. (Consent apart.)"""
+"""Directory types, those that give rights, and what changes everybody's searches: written only by systems whose scope names the type, not `*`. (Consent apart.)"""
 
 PATIENT_SAYS: Final = frozenset(("Observation", "QuestionnaireResponse", "DocumentReference", "Appointment", "Binary"))
 """What a patient may say of herself, her Consents apart."""

@@ -107,7 +107,6 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     error = error_for(services.validator.validate(resource, resource_type=resource_type))
     if error is not None:
         raise error
-    await judge(services.parameters, resource)
     check_references(resource, services.base_url)
     if interaction == "update":
         _check_whole(resource)
@@ -125,6 +124,7 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
         resource = keep_labels(resource, permit.labels)
         derived = services.derive(resource_type, resource)
     check_candidate(principal, interaction, resource_type, as_stored(context, id, derived), permit)
+    await judge(services.parameters, resource)  # which takes its time, for those alone who may write one
     if exists:
         permit = keeping(permit, derived.security.get("labels") or ())
     return Admitted(resource, derived, permit)

@@ -172,6 +172,28 @@ async def test_jobs_are_for_those_who_write_search_parameters(
     assert (await ready.asks(None, "GET", place)).status_code == 401
 
 
+@pytest.mark.parametrize("row", CALLERS, ids=[row[0] for row in CALLERS])
+@pytest.mark.parametrize("path", ["/SearchParameter", "/SearchParameter/$validate", "/"])
+async def test_parameters_are_written_and_judged_for_those_alone_whose_scope_names_them(
+    ready: World, row: tuple[str, str, str, dict[str, Any], int], path: str
+) -> None:
+    """An expression is not even read for anybody else: what is wrong with it is not said, and it costs nothing."""
+    name, user, scope, more, _ = row
+    token = await ready.token(user, scope, **more)
+    bad = {name: value for name, value in parameter("leak-bad", ["Patient"]).items() if name != "id"}
+    bad |= {"expression": "Patient.nothing.of.that.name", "code": "leak-bad"}
+    mode = [{"name": "mode", "valueCode": "create"}, {"name": "resource", "resource": bad}]
+    entry = {"resource": bad, "request": {"method": "POST", "url": "SearchParameter"}}
+    body = {
+        "/SearchParameter": bad,
+        "/SearchParameter/$validate": {"resourceType": "Parameters", "parameter": mode},
+        "/": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
+    }[path]
+    answer = await ready.asks(token, "POST", path, json=body)
+    is_named = name in ("a system that only creates", "a system that writes them")
+    assert ("nothing" in answer.text) is is_named, answer.text
+
+
 async def test_a_parameter_that_names_a_patient_is_part_of_her_record_and_not_used(ready: World) -> None:
     """And so does not tell by its name what she has."""
     hers = {"extension": [{"url": "urn:of", "valueReference": {"reference": "Patient/leak-her"}}]}
