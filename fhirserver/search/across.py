@@ -60,6 +60,10 @@ def parse_across(
             definitions, resource_type, wanted, lenient=False, base_url=base_url, now=now, bounds=bounds
         )
 
+    # Once as a whole, so that too many values are too many before each of them is read for each type.
+    asked = [(name, value) for name, value in rest if _refusal(name, value) is None]
+    parse_search(definitions, types[0], asked, lenient=True, base_url=base_url, now=now, bounds=bounds)
+
     ignored: list[Issue] = []
     kept: list[tuple[str, str]] = []
     for name, value in rest:

@@ -207,3 +207,11 @@ async def test_includes_are_bounded_in_all(
     entries = answer.json()["entry"]
     assert [each["search"]["mode"] for each in entries] == ["match", *["include"] * 10, "outcome"]
     assert len(work.queries) <= 3
+
+
+async def test_criteria_name_few_values_for_a_bundle_has_many_of_them(server: Server) -> None:
+    for count, status in ((50, 201), (51, 400)):
+        names = {"If-None-Exist": "name=" + ",".join(f"criterion{number}" for number in range(count))}
+        answer = await server("POST", "/Patient", json={"resourceType": "Patient"}, headers=names)
+        assert answer.status_code == status, answer.text
+        assert ("50 values" in answer.text) is (count > 50)

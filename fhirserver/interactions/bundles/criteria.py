@@ -22,6 +22,8 @@ from fhirserver.search.result import READERS
 NO_CRITERIA: Final = "A conditional interaction needs criteria: search parameters that say which resource is meant."
 MANY: Final = "The criteria find several resources; they must find one."
 
+VALUES: Final = 50
+"""Values of one criterion, which is to find one resource: a Bundle has a thousand of them."""
 _KEY_DIGITS: Final = 5
 """Hexadecimal digits of a lock: a million locks, however many criteria there are. Two criteria may share one."""
 _LOCAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
@@ -63,7 +65,7 @@ def criteria_of(context: Context, resource_type: str, pairs: Sequence[Pair]) -> 
         lenient=False,
         base_url=services.base_url,
         now=services.clock(),
-        bounds=services.bounds,
+        bounds=replace(services.bounds, values=VALUES),
     )
     if len(request.used) != len(named):
         raise BadRequest("A criterion has no value: it cannot be told which resource is meant.")
