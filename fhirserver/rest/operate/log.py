@@ -106,7 +106,7 @@ class _Lines:
 
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
-        if not lines:
+        if not lines or self._stream.closed:  # at exit the stream may be closed before this
             return
         self._stream.write(b"\n".join(lines) + b"\n")
         self._stream.flush()
