@@ -139,9 +139,12 @@ async def test_a_value_set_opens_no_record(terms: World, doctor: str, stranger: 
             assert "boris" not in str(answer.json().get("entry", ""))
 
 
-async def test_totals_by_a_value_set_count_what_is_visible(terms: World, stranger: str) -> None:
-    answer = await terms.asks(stranger, "GET", "/Observation?code:in=urn:t:open-set&_summary=count&_total=accurate")
-    assert answer.json()["total"] == 0
+async def test_totals_by_a_value_set_count_what_is_visible(terms: World, doctor: str, stranger: str) -> None:
+    # Of these patients: others of the shared world permit the stranger, in other tests.
+    path = "/Observation?code:in=urn:t:open-set&_id=anna-0,anna-1,anna-2,boris-0,boris-1&_summary=count&_total=accurate"
+    assert (await terms.open("GET", path)).json()["total"] == 5
+    assert (await terms.asks(doctor, "GET", path)).json()["total"] == 3
+    assert (await terms.asks(stranger, "GET", path)).json()["total"] == 0
 
 
 async def test_a_token_that_does_not_reach_terminology_finds_what_r4_holds_and_nothing_stored(terms: World) -> None:
