@@ -252,7 +252,9 @@ async def test_a_step_through_a_type_out_of_reach_is_refused(
     ]
     assert [answer[0] for answer in answers] == [403, 403]
     assert answers[0][1] == answers[1][1]
-    assert set(asked) <= {"own.tokens", "tokens", "PractitionerRole", "Organization", "Consent"}
+    # The server's own rows are looked at behind every request.
+    records = {each for each in asked if each[:1].isupper()}
+    assert records <= {"PractitionerRole", "Organization", "Consent"}
 
 
 async def test_of_an_ambiguous_step_the_reachable_types_count(worlds: Worlds) -> None:
