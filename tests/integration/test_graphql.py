@@ -214,7 +214,7 @@ async def test_references_of_a_list_are_one_query(server: Server, finds: Finds) 
     finds.sent.clear()
     found = await asked(server, query)
     assert len({each["subject"]["resource"]["id"] for each in found["ObservationList"]}) == PATIENTS
-    assert sorted(finds.sent) == ["Observation", "Patient", "Practitioner"]
+    assert sorted(each for each in finds.sent if each[:1].isupper()) == ["Observation", "Patient", "Practitioner"]
 
 
 def lots(count: int, field: str) -> str:
