@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 
 from fhirserver.settings import Settings
-from tests.conformance.test_exchange_tables import STEP_KEYS, asked, filled, value_kept
+from tests.conformance.test_exchange_tables import check, run
 from tests.integration.serving import Server, serving
 
 Row = dict[str, Any]
@@ -49,22 +48,9 @@ async def server(mongo_url: str) -> AsyncIterator[Server]:
 
 @pytest.mark.parametrize("row", ROWS)
 async def test_terminology_answers_as_the_clause_says(server: Server, row: Row) -> None:
-    kept = {"x": f"x-{uuid.uuid4().hex[:12]}"}
-    for resource in filled(row.get("given", []), kept):
-        await server.put(resource)
-    for step in row.get("steps", [row]):
-        answer = await asked(server, filled({key: step[key] for key in STEP_KEYS & step.keys()}, kept))
-        for name, place in step.get("keep", {}).items():
-            kept[name] = str(value_kept(answer, place))
+    await run(server, row)
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_one_that_the_runner_reads(name: str) -> None:
-    """No key is misspelt, no name given twice, and every row says which status it expects."""
-    table = TABLES[name]
-    assert table["clause"].startswith("https://")
-    assert [each for each, count in Counter(row["name"] for row in table["rows"]).items() if count > 1] == []
-    for row in table["rows"]:
-        assert row.keys() <= STEP_KEYS | {"name", "given", "steps"}, row["name"]
-        for step in row.get("steps", [row]):
-            assert {"request", "status"} <= step.keys(), row["name"]
+    check(TABLES[name])
