@@ -23,7 +23,7 @@ from fhirserver.bench import data
 from fhirserver.definitions import load
 from fhirserver.fhirpath import Engine, Plan, compile_path
 from fhirserver.model.json import dump, parse
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.validation import Validator
 
 SEED = Path(__file__).parent.parent / "seed"

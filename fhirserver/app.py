@@ -41,7 +41,7 @@ from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.request import BodyBounds
 from fhirserver.rest.responses import Receive, Scope, Send
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
-from fhirserver.search.identifiers import identifiers
+from fhirserver.search.index.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
 from fhirserver.store import Store

@@ -13,7 +13,7 @@ from fhirserver.cli.failure import Failure
 from fhirserver.definitions import Definitions, load
 from fhirserver.model.json import BODY_LIMIT, parse
 from fhirserver.model.outcome import FhirError, Issue
-from fhirserver.rest import xml
+from fhirserver.rest.representation import xml
 from fhirserver.validation import Validator, complete
 
 

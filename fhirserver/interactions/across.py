@@ -13,7 +13,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.search import OTHER_COUNT, Found, permit_of
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.across import AcrossRequest
+from fhirserver.search.query.across import AcrossRequest
 from fhirserver.store import Page, Place
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from fhirserver.interactions.bundles import Done, Entry, Failed, perform
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.patch import Patch
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
 
 
 async def conditional_create(context: Context, resource_type: str, body: Any, criteria: Sequence[Pair]) -> Done:

@@ -17,7 +17,7 @@ from fhirserver.definitions import Definitions
 from fhirserver.interactions.parameters.keeper import Keeper
 from fhirserver.model.json import dump
 from fhirserver.model.resource import Version
-from fhirserver.search.identifiers import Identifiers
+from fhirserver.search.index.identifiers import Identifiers
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import Across, By, Derive, Mark, Page, Place, Position, Span, Store, Walked

@@ -20,11 +20,11 @@ from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllow
 from fhirserver.rest.address import Address, Hosts, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
 from fhirserver.rest.errors import answer_to, unexpected
-from fhirserver.rest.formats import shape
-from fhirserver.rest.negotiate import DEFAULT, is_pretty
 from fhirserver.rest.operate.log import Log
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.parameters import form_of, parse_query
+from fhirserver.rest.representation.formats import shape
+from fhirserver.rest.representation.negotiate import DEFAULT, is_pretty
 from fhirserver.rest.request import BodyBounds, Disconnected, Request, answer_type, request_id_of
 from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.query import Pair as Pair
-from fhirserver.search.query import parse_query as parse_query
+from fhirserver.search.query.pairs import Pair as Pair
+from fhirserver.search.query.pairs import parse_query as parse_query
 
 FORM = frozenset(("_format", "_pretty"))
 """What shapes the text of an answer, not its content. It has no place in self links."""

@@ -15,10 +15,17 @@ from typing import Any, Final
 from fhirserver.interactions.context import Context
 from fhirserver.model.json import RESOURCE_LIMIT
 from fhirserver.model.outcome import BadRequest, TooLarge, UnsupportedMediaType
-from fhirserver.rest import formats
 from fhirserver.rest.address import Address
-from fhirserver.rest.negotiate import XML_TYPES, Preferences, media_type, negotiate, preferences, sent_format
 from fhirserver.rest.parameters import Pair, form_of, parse_query
+from fhirserver.rest.representation import formats
+from fhirserver.rest.representation.negotiate import (
+    XML_TYPES,
+    Preferences,
+    media_type,
+    negotiate,
+    preferences,
+    sent_format,
+)
 from fhirserver.rest.responses import Receive
 
 _NO_PREFERENCES: Final = Preferences()

@@ -14,8 +14,8 @@ import msgspec
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.model.resource import Version
-from fhirserver.rest.negotiate import DEFAULT
 from fhirserver.rest.preconditions import entity_tag, http_date
+from fhirserver.rest.representation.negotiate import DEFAULT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

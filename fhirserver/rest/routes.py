@@ -9,8 +9,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fhirserver.rest import across, bundles, conditionals, histories, instances, jobs, operations, patch, types
 from fhirserver.rest.address import Kind
+from fhirserver.rest.interactions import (
+    across,
+    bundles,
+    conditionals,
+    histories,
+    instances,
+    jobs,
+    operations,
+    patch,
+    types,
+)
 from fhirserver.rest.request import Request
 from fhirserver.rest.responses import Answer
 

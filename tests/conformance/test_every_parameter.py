@@ -14,10 +14,10 @@ from typing import Any
 from fhirserver.definitions import SearchParameter, load
 from fhirserver.fhirpath import compile_path
 from fhirserver.search.endings import branches
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
 from fhirserver.search.parameters.string import fold
-from fhirserver.search.parse import parse_search
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.registry import registry
 from fhirserver.search.request import Bounds
 from tests.data.examples import example_resources

@@ -22,9 +22,9 @@ from fhirserver.model.dates import parse_instant
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.compile import compile as filter_of
 from fhirserver.search.expression import Nothing
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
-from fhirserver.search.parse import parse_search
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
 
 BASE_URL = "https://fhir.example.org/r4"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fhirserver.definitions import load
 from fhirserver.model.outcome import NotAcceptable
-from fhirserver.rest.xml import read, write
+from fhirserver.rest.representation.xml import read, write
 from tests.integration.serving import Server
 
 TYPES = ("Patient", "Observation", "Binary", "Consent", "Appointment", "Bundle", "List", "Slot")

@@ -14,7 +14,7 @@ import pytest
 
 from fhirserver.definitions import load
 from fhirserver.model.json import Number, parse
-from fhirserver.rest.xml import read, write
+from fhirserver.rest.representation.xml import read, write
 from fhirserver.validation import Validator
 from tests.data.examples import example_texts
 from tests.integration.serving import FHIR, Server

@@ -15,9 +15,9 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.terminology import answered_expression
 from fhirserver.model.outcome import BadRequest, PreconditionFailed
 from fhirserver.search.expression import All, Expression
-from fhirserver.search.parse import ELSEWHERE, parse_search
-from fhirserver.search.query import Pair, parse_query
-from fhirserver.search.result import READERS
+from fhirserver.search.query.pairs import Pair, parse_query
+from fhirserver.search.query.parse import ELSEWHERE, parse_search
+from fhirserver.search.query.result import READERS
 
 NO_CRITERIA: Final = "A conditional interaction needs criteria: search parameters that say which resource is meant."
 MANY: Final = "The criteria find several resources; they must find one."

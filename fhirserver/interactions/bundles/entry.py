@@ -14,7 +14,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.patch import Patch
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Version
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
 
 Method = Literal["DELETE", "POST", "PUT", "PATCH", "GET"]
 ORDER: Mapping[Method, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}

@@ -25,7 +25,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import BadRequest, NotFound, PreconditionFailed
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import And, Expression, In
-from fhirserver.search.identifiers import IDENTIFIER_PATH
+from fhirserver.search.index.identifiers import IDENTIFIER_PATH
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Tx

@@ -24,8 +24,8 @@ from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, Gone, Issue, NotFound
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
-from fhirserver.search.parse import parse_search
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest
 
 SIDE_BY_SIDE: Final = 8

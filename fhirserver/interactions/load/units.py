@@ -22,7 +22,7 @@ from fhirserver.interactions.load.sources import FILE_LIMIT, Text
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, FhirError, NotSupported
 from fhirserver.model.resource import Resource
-from fhirserver.search.query import parse_query
+from fhirserver.search.query.pairs import parse_query
 
 UNPACKED: Final = frozenset(("collection", "searchset", "batch", "transaction"))
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')

@@ -29,7 +29,7 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compartment import compartment_expression, in_any_compartment
 from fhirserver.search.expression import All, Exists, Expression, In, Nothing, Range, all_of, any_of, negate, one_of
 from fhirserver.search.permit import Permit
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import Page, Position
 

@@ -13,7 +13,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather, parsed
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Searchset
 from fhirserver.model.outcome import BadRequest, TooCostly
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
 
 GIVEN: Final = 1_000
 """Observations in one answer."""

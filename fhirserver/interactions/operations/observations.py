@@ -16,8 +16,8 @@ from fhirserver.model.dates import BEGINNING, interval
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Resource, Version
-from fhirserver.search.parse import parse_search
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest, SortKey
 
 OBSERVATION: Final = "Observation"

@@ -14,7 +14,7 @@ from typing import Any
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import Issue
 from fhirserver.model.resource import Resource, Version
-from fhirserver.search.query import Pair
+from fhirserver.search.query.pairs import Pair
 from fhirserver.search.request import WHOLE, Subset
 
 

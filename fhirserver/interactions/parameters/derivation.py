@@ -8,7 +8,7 @@ from fhirserver.access.compartments import security_facts
 from fhirserver.definitions import Definitions
 from fhirserver.model.reference import local_references
 from fhirserver.model.resource import Resource
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.store import Derived
 
 

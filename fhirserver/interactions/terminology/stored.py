@@ -22,8 +22,8 @@ from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable, Unres
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.expression import Expression, Member, Prefixed, Relation, any_of, one_of
 from fhirserver.search.parameters.token import escape, pair
-from fhirserver.search.parse import parse_search
 from fhirserver.search.pending import members, replace_members
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest
 from fhirserver.terminology import Asked, Catalogue, Held, Wanted, value_set, whole
 

@@ -30,8 +30,8 @@ from fhirserver.rest.openapi.interactions import (
 )
 from fhirserver.rest.openapi.schemas import Schema, reference_to, schemas
 from fhirserver.rest.routes import ROUTES
+from fhirserver.search.query.result import READERS
 from fhirserver.search.registry import Searchable, registry
-from fhirserver.search.result import READERS
 
 TYPES: Final = (
     "Patient",

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fhirserver.search.escaping import divide
 from fhirserver.search.expression import Expression, Some, all_of, any_of
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+from fhirserver.search.query.escaping import divide
 
 MODIFIERS = frozenset({"missing"})
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fhirserver.search.escaping import divide
 from fhirserver.search.expression import Expression, Near, any_of
 from fhirserver.search.parameters.number import decimal
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
+from fhirserver.search.query.escaping import divide
 
 MODIFIERS = frozenset({"missing"})
 

@@ -16,12 +16,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fhirserver.fhirpath.values.units import unit as unit_of
-from fhirserver.search.escaping import divide, unescape
 from fhirserver.search.expression import Expression, In, Some, all_of, any_of
 from fhirserver.search.parameters.comparison import compared
 from fhirserver.search.parameters.number import HIGHEST, LOWEST, Written, after, before, decimal, encode
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 from fhirserver.search.parameters.token import escape
+from fhirserver.search.query.escaping import divide, unescape
 
 MODIFIERS = frozenset({"missing"})
 

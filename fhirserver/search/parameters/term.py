@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.escaping import unescape
 from fhirserver.search.expression import Expression
+from fhirserver.search.query.escaping import unescape
 
 Node = tuple[str, Any]
 """A value that a parameter's expression selects: the name of its FHIR type, and its JSON."""

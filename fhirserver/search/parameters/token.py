@@ -18,10 +18,10 @@ from functools import lru_cache
 from typing import Any
 
 from fhirserver.definitions.identifiers import ALIASES, named, spellings
-from fhirserver.search.escaping import divide, unescape
 from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, any_of, negate
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
+from fhirserver.search.query.escaping import divide, unescape
 
 MODIFIERS = frozenset({"missing", "not", "text", "of-type", "in", "not-in", "above", "below"})
 

@@ -6,7 +6,7 @@ import pytest
 
 from fhirserver.interactions.bundles.criteria import Criteria, conditional_reference
 from fhirserver.model.outcome import BadRequest
-from fhirserver.rest.conditionals import criteria
+from fhirserver.rest.interactions.conditionals import criteria
 from fhirserver.search.expression import All, Expression, In, Not, Nothing, Prefixed, Range, Some, all_of, any_of
 
 A, B = In("index.a", frozenset(("1", "2", "3"))), Range("index.b", None, 5)

@@ -17,8 +17,8 @@ from fhirserver.rest.address import Kind, addresses
 from fhirserver.rest.openapi.document import TYPES, About, description
 from fhirserver.rest.openapi.interactions import INTERACTIONS
 from fhirserver.rest.routes import ROUTES
+from fhirserver.search.query.result import READERS
 from fhirserver.search.registry import registry
-from fhirserver.search.result import READERS
 from fhirserver.validation import Validator
 
 BASE = "https://fhir.example.org/fhir"

@@ -10,7 +10,7 @@ import pytest
 from fhirserver.definitions import load
 from fhirserver.model.outcome import Unprocessable
 from fhirserver.search.custom import BASES, EXPRESSION_LENGTH, custom
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.search.parameters import TYPES, token
 from fhirserver.search.parameters.term import Circumstances
 from fhirserver.search.registry import registry, resource_types

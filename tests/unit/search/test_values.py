@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from fhirserver.definitions import load
 from fhirserver.model.dates import BEGINNING, END
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.escaping import divide, unescape
 from fhirserver.search.expression import Expression, In, Prefixed, all_of, any_of
 from fhirserver.search.match import match
 from fhirserver.search.parameters import TYPES, date, reference, string, token, uri
@@ -23,6 +22,7 @@ from fhirserver.search.parameters.comparison import Prefix, compared
 from fhirserver.search.parameters.date import DateRange
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import Circumstances, Node, Term
+from fhirserver.search.query.escaping import divide, unescape
 from fhirserver.search.registry import resource_types
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from fhirserver.definitions import load
 from fhirserver.model.json import Number
 from fhirserver.search.expression import Expression, In, Some
-from fhirserver.search.extract import Extractor
+from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
-from fhirserver.search.parse import parse_search
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds
 from fhirserver.store.quantities import QUANTITIES, among, gathered
 

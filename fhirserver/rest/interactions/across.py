@@ -1,0 +1,45 @@
+"""Search across types over HTTP.
+
+https://hl7.org/fhir/R4/http.html#search
+"""
+
+from __future__ import annotations
+
+from fhirserver.interactions.across import search_system
+from fhirserver.rest.interactions.types import cut, posted
+from fhirserver.rest.parameters import Pair, as_query, form_of, part
+from fhirserver.rest.representation.negotiate import is_pretty
+from fhirserver.rest.representation.searchset import searchset_bundle
+from fhirserver.rest.request import Request, answer_type
+from fhirserver.rest.responses import Answer
+from fhirserver.search.query.across import parse_across
+
+
+async def search(request: Request) -> Answer:
+    """`GET [base]?_type=...`."""
+    return await _search(request, request.parameters())
+
+
+async def search_by_form(request: Request) -> Answer:
+    """`POST [base]/_search`: the parameters of the address and those of the body together."""
+    return await _search(request, await posted(request))
+
+
+async def _search(request: Request, pairs: list[Pair]) -> Answer:
+    request.format = form_of(pairs, "_format")
+    content_type = answer_type(request.headers, request.format)
+    pretty = is_pretty(form_of(pairs, "_pretty"))
+    pairs, cursor = part(pairs)
+    services = request.context.services
+    asked = parse_across(
+        services.definitions,
+        pairs,
+        lenient=request.preferences().lenient,
+        base_url=services.base_url,
+        now=services.clock(),
+        bounds=services.bounds,
+    )
+    whole = asked.whole
+    query = f"?{as_query(sorted(pair for pair in whole.used if pair[0] != '_count'))}"
+    found = await cut(services, whole, await search_system(request.context, asked, query=query, cursor=cursor))
+    return Answer(200, searchset_bundle(services, "", whole, found, cursor), content_type, is_pretty=pretty)

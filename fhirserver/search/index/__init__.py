@@ -1,0 +1,1 @@
+"""What is stored of a resource so that it can be searched for: the derived fields `index` and `sort`."""
