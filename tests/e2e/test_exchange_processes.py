@@ -7,7 +7,7 @@ number.
 from __future__ import annotations
 
 import asyncio
-import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from fhirserver.store.embedded import connect
+from tests.e2e.killing import survive
 from tests.e2e.server import Server, end
-from tests.e2e.test_kill import SUBJECTS, kill
 
 SYSTEM = "urn:example:exchange"
 PARALLEL = 50
@@ -132,7 +132,7 @@ class Ledger:
         self.acknowledged: list[str] = []
 
 
-async def post(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: asyncio.Event) -> None:
+async def post(ledger: Ledger, client: httpx.AsyncClient, name: str, stop: asyncio.Event) -> None:
     """Post one transaction after the other; one without an answer is sent again, where sending twice is safe."""
     count = 0
     while not stop.is_set():
@@ -153,15 +153,7 @@ async def post(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: async
             await asyncio.sleep(0.05)
 
 
-async def acknowledged_again(ledger: Ledger) -> None:
-    """Wait until some transactions were acknowledged from now on."""
-    wanted = len(ledger.acknowledged) + 10
-    async with asyncio.timeout(90):
-        while len(ledger.acknowledged) < wanted:  # noqa: ASYNC110 - a plain count, that every client adds to
-            await asyncio.sleep(0.01)
-
-
-async def check(client: httpx.AsyncClient, ledger: Ledger) -> None:
+async def check(ledger: Ledger, client: httpx.AsyncClient) -> None:
     """Every acknowledged transaction is there, whole and once; every other one whole or not at all."""
     for number in ledger.sent:
         patients = (await client.get("/Patient", params={"identifier": f"{SYSTEM}|{number}"})).json().get("entry", [])
@@ -179,25 +171,6 @@ async def check(client: httpx.AsyncClient, ledger: Ledger) -> None:
     "kills", [pytest.param(3, id="3"), pytest.param(50, id="50", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
 async def test_transactions_under_kills_are_all_or_nothing(tmp_path: Path, kills: int) -> None:
-    chance = random.Random(kills)
-    server = Server(tmp_path, "--auth", "none")
     ledger = Ledger()
-    stop = asyncio.Event()
-    await asyncio.to_thread(server.start)
-    try:
-        limits = httpx.Limits(max_connections=CLIENTS)
-        async with httpx.AsyncClient(base_url=server.base, timeout=30, limits=limits) as client:
-            async with asyncio.TaskGroup() as group:
-                for number in range(CLIENTS):
-                    group.create_task(post(client, f"c{number}", ledger, stop))
-                for number in range(kills):
-                    await acknowledged_again(ledger)
-                    await asyncio.sleep(chance.uniform(0, 0.4))
-                    await kill(server, SUBJECTS[number % len(SUBJECTS)])
-                await acknowledged_again(ledger)
-                stop.set()
-            await check(client, ledger)
-        assert len(ledger.acknowledged) >= 10 * kills
-        assert await asyncio.to_thread(server.stop) == 0
-    finally:
-        end(server)
+    writers = [partial(post, ledger)] * CLIENTS
+    await survive(tmp_path, kills, writers, lambda: len(ledger.acknowledged), partial(check, ledger), between=10)

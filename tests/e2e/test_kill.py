@@ -8,21 +8,18 @@ but never twice and never in part.
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import signal
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.server import Server, end
+from tests.e2e.killing import survive
 
 CLIENTS = 12
 SYSTEM = "urn:example:kill"
-SUBJECTS = ("server", "mongod", "both")
 
 
 @dataclass
@@ -46,7 +43,7 @@ def result(number: str, value: int) -> dict[str, Any]:
     }
 
 
-async def post(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: asyncio.Event) -> None:
+async def post(ledger: Ledger, client: httpx.AsyncClient, name: str, stop: asyncio.Event) -> None:
     """Post results until told to stop; after a lost answer go on with the next number."""
     count = 0
     while not stop.is_set():
@@ -65,7 +62,7 @@ async def post(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: async
             assert answer.status_code == 503, answer.text
 
 
-async def put(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: asyncio.Event) -> None:
+async def put(ledger: Ledger, client: httpx.AsyncClient, name: str, stop: asyncio.Event) -> None:
     """Put one version after the other; the version number is the server's, the value is ours."""
     value = 0
     versions = ledger.versions.setdefault(name, {})
@@ -85,25 +82,6 @@ async def put(client: httpx.AsyncClient, name: str, ledger: Ledger, stop: asynci
             assert answer.status_code == 503, answer.text
 
 
-async def acknowledged_again(ledger: Ledger) -> None:
-    """Wait until a number of writes was acknowledged from now on."""
-    wanted = ledger.acknowledged + 30
-    async with asyncio.timeout(60):
-        while ledger.acknowledged < wanted:  # noqa: ASYNC110 - a plain count, that every client adds to
-            await asyncio.sleep(0.01)
-
-
-async def kill(server: Server, subject: str) -> None:
-    """Kill at once; a dead server is started again, a dead mongod is the server's to start."""
-    if subject in ("mongod", "both"):
-        pid = server.mongod()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-    if subject in ("server", "both"):
-        server.kill()
-        await asyncio.to_thread(server.start)
-
-
 async def stored(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     """Every result, by walking the pages of a search."""
     found: list[dict[str, Any]] = []
@@ -120,7 +98,7 @@ def bare(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in ("id", "meta")}
 
 
-async def check(client: httpx.AsyncClient, ledger: Ledger) -> None:
+async def check(ledger: Ledger, client: httpx.AsyncClient) -> None:
     """Every acknowledged write is there, whole, once; nothing is there in part or twice."""
     results = [each for each in await stored(client) if each["id"] not in ledger.versions]
     by_number = {each["identifier"][0]["value"]: each for each in results}
@@ -148,26 +126,13 @@ async def check(client: httpx.AsyncClient, ledger: Ledger) -> None:
     "kills", [pytest.param(3, id="3"), pytest.param(50, id="50", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
 async def test_every_acknowledged_write_survives_kills(tmp_path: Path, kills: int) -> None:
-    chance = random.Random(kills)
-    server = Server(tmp_path, "--auth", "none")
     ledger = Ledger()
-    stop = asyncio.Event()
-    await asyncio.to_thread(server.start)
-    try:
-        limits = httpx.Limits(max_connections=CLIENTS)
-        async with httpx.AsyncClient(base_url=server.base, timeout=30, limits=limits) as client:
-            async with asyncio.TaskGroup() as group:
-                for number in range(CLIENTS):
-                    write = put if number % 3 == 0 else post
-                    group.create_task(write(client, f"c{number}", ledger, stop))
-                for number in range(kills):
-                    await acknowledged_again(ledger)
-                    await asyncio.sleep(chance.uniform(0, 0.4))
-                    await kill(server, SUBJECTS[number % len(SUBJECTS)])
-                await acknowledged_again(ledger)
-                stop.set()
-            await check(client, ledger)
-        assert ledger.acknowledged >= 30 * kills
-        assert await asyncio.to_thread(server.stop) == 0
-    finally:
-        end(server)
+    writers = [put if number % 3 == 0 else post for number in range(CLIENTS)]
+    await survive(
+        tmp_path,
+        kills,
+        [partial(write, ledger) for write in writers],
+        lambda: ledger.acknowledged,
+        partial(check, ledger),
+        between=30,
+    )

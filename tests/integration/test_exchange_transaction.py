@@ -14,10 +14,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
-from fhirserver.store.client import Mongo
+from tests.fakes.failures import Failures, inject
 from tests.integration.serving import Server
 
 SNILS, LAB = "urn:oid:1.2.643.100.3", "urn:example:lab"
@@ -163,53 +162,6 @@ async def test_a_bundle_is_answered_in_xml_where_that_is_asked_for(server: Serve
     assert "transaction" in sent.text
 
 
-class Failures:
-    """Lets the nth command of a transaction fail, before it is sent or after it was done."""
-
-    def __init__(self, at: int, after: bool, label: str | None) -> None:
-        self.at, self.after, self.label, self.seen, self.failed = at, after, label, 0, 0
-
-    @contextmanager
-    def around(self, label: str) -> Iterator[None]:
-        """Around one command."""
-        self.seen += 1
-        is_mine = self.seen == self.at
-        error = AutoReconnect("injected")
-        error._add_error_label(self.label or label)
-        if is_mine and not self.after:
-            self.failed += 1
-            raise error
-        yield
-        if is_mine:
-            self.failed += 1
-            raise error
-
-
-def inject(monkeypatch: pytest.MonkeyPatch, failures: Failures) -> None:
-    """Put the failures between the store and MongoDB, for whatever runs in a session."""
-    command, find, commit = Mongo.command, Mongo.find_plainly, AsyncClientSession.commit_transaction
-
-    async def failing_command(self: Mongo, each: Any, session: Any = None) -> Any:
-        if session is None:
-            return await command(self, each)
-        with failures.around("TransientTransactionError"):
-            return await command(self, each, session)
-
-    async def failing_find(self: Mongo, collection: str, query: Any, session: Any = None) -> Any:
-        if session is None:
-            return await find(self, collection, query)
-        with failures.around("TransientTransactionError"):
-            return await find(self, collection, query, session)
-
-    async def failing_commit(self: AsyncClientSession) -> None:
-        with failures.around("UnknownTransactionCommitResult"):
-            await commit(self)
-
-    monkeypatch.setattr(Mongo, "command", failing_command)
-    monkeypatch.setattr(Mongo, "find_plainly", failing_find)
-    monkeypatch.setattr(AsyncClientSession, "commit_transaction", failing_commit)
-
-
 def everything(mark: str) -> dict[str, Any]:
     """A transaction with an entry of every kind."""
     bundle = report(mark, 2)
@@ -252,7 +204,7 @@ async def test_a_failure_between_any_two_commands_is_made_good(
     while True:
         mark = f"f-{uuid.uuid4().hex[:12]}"
         await prepare(server, mark)
-        failures = Failures(at, after, None)
+        failures = Failures(at, after)
         with monkeypatch.context() as patch:
             inject(patch, failures)
             answer = await server("POST", "", json=everything(mark))
@@ -287,7 +239,7 @@ async def test_a_failure_that_stays_leaves_nothing(
                     raise error
 
         with monkeypatch.context() as patch:
-            inject(patch, Lasting(at, after, None))
+            inject(patch, Lasting(at, after))
             answer = await server("POST", "", json=everything(mark))
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["retry-after"]) >= 1

@@ -6,13 +6,11 @@ https://www.mongodb.com/docs/manual/core/transactions/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
 from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, Unavailable
@@ -20,6 +18,7 @@ from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit
 from fhirserver.store import Refused, Store, Tx
 from fhirserver.store.client import Mongo
+from tests.fakes.failures import Failures, inject
 from tests.integration.store.conftest import SYSTEM, Writing
 
 TYPES = ("Observation", "Patient")
@@ -133,54 +132,6 @@ async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any]) -> 
     await asyncio.gather(*(once(number) for number in range(40)))
     found = await stores[0].facts("Observation", In("index.code", frozenset(("=c",))), SYSTEM)
     assert len(found) == 1
-
-
-class Failures:
-    """Lets the nth command of a transaction fail, before it is sent or after it was done."""
-
-    def __init__(self, at: int, after: bool) -> None:
-        self.at, self.after, self.seen, self.failed = at, after, 0, 0
-
-    @contextmanager
-    def around(self, *labels: str) -> Iterator[None]:
-        """Around one command."""
-        self.seen += 1
-        is_mine = self.seen == self.at
-        error = AutoReconnect("injected")
-        for label in labels:
-            error._add_error_label(label)
-        if is_mine and not self.after:
-            self.failed += 1
-            raise error
-        yield
-        if is_mine:
-            self.failed += 1
-            raise error
-
-
-def inject(monkeypatch: pytest.MonkeyPatch, failures: Failures) -> None:
-    """Put the failures between the store and MongoDB, for whatever runs in a session."""
-    command, find, commit = Mongo.command, Mongo.find_plainly, AsyncClientSession.commit_transaction
-
-    async def failing_command(self: Mongo, each: Any, session: Any = None) -> Any:
-        if session is None:
-            return await command(self, each)
-        with failures.around("TransientTransactionError"):
-            return await command(self, each, session)
-
-    async def failing_find(self: Mongo, collection: str, query: Any, session: Any = None) -> Any:
-        if session is None:
-            return await find(self, collection, query)
-        with failures.around("TransientTransactionError"):
-            return await find(self, collection, query, session)
-
-    async def failing_commit(self: AsyncClientSession) -> None:
-        with failures.around("UnknownTransactionCommitResult"):
-            await commit(self)
-
-    monkeypatch.setattr(Mongo, "command", failing_command)
-    monkeypatch.setattr(Mongo, "find_plainly", failing_find)
-    monkeypatch.setattr(AsyncClientSession, "commit_transaction", failing_commit)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
