@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fhirserver.cli.failure import Failure
-from fhirserver.definitions import Definitions, load
+from fhirserver.definitions import Definitions, load, load_terminology
 from fhirserver.model.json import BODY_LIMIT, parse
 from fhirserver.model.outcome import FhirError, Issue
 from fhirserver.rest.representation import xml
+from fhirserver.terminology import Catalogue
+from fhirserver.terminology.knowledge import Known
 from fhirserver.validation import Validator, complete
 
 
@@ -61,4 +63,6 @@ def _issues(definitions: Definitions, validator: Validator, text: bytes, *, is_x
         resource = xml.read(definitions, text, limit=BODY_LIMIT) if is_xml else parse(text, limit=BODY_LIMIT)
     except FhirError as error:
         return list(error.issues)
-    return complete(validator.validate(resource), resource)
+    issues = validator.validate(resource)
+    knowledge = Known(Catalogue(load_terminology(), alone=True))
+    return complete([*issues, *validator.conformance(resource, issues, knowledge)])

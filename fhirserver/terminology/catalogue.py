@@ -27,7 +27,12 @@ MAX_WANTED: Final = 100
 """Resources of the store that one request may lead to."""
 MAX_STEPS: Final = 300_000
 """Steps of one request: a code that is looked at, a part or a filter that it is held against, each as often as it is."""
-_NAMES: Final = {"CodeSystem": "code system", "ValueSet": "value set", "ConceptMap": "concept map"}
+_NAMES: Final = {
+    "CodeSystem": "code system",
+    "ValueSet": "value set",
+    "ConceptMap": "concept map",
+    "StructureDefinition": "profile",
+}
 
 
 class Asked(NamedTuple):
@@ -109,6 +114,10 @@ class Catalogue:
             raise TooCostly(f"More than {MAX_WANTED} terminology resources would be needed; ask for a part of it.")
         self._stored[asked] = found
 
+    def close(self) -> None:
+        """Look for nothing more: what is not at hand by now is not here."""
+        self._alone = True
+
     def spend(self, steps: int = 1) -> None:
         """Count what is done. Raises TooCostly where it is too much; starting again does not give anything back."""
         self._spent += steps
@@ -147,9 +156,9 @@ class Catalogue:
         return own if own is not None and asked.version in (None, own.get("version")) else None
 
     def _of_store(self, asked: Asked) -> Held | None:
-        if self._alone:
-            return None
         if asked not in self._stored:
+            if self._alone:
+                return None
             raise Wanted(asked)
         return self._stored[asked]
 

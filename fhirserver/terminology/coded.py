@@ -113,13 +113,13 @@ def _judged(member: Member, coded: Coded, rules: Rules) -> Verdict:
     display = display_of(member, rules.language)
     if not rules.abstract and member.is_abstract:
         return Verdict(False, f"The code '{member.code}' only groups others.", display)
-    if coded.display is not None and display is not None and not _is_shown(coded.display, member, display):
+    if coded.display is not None and display is not None and not is_shown(coded.display, member, display):
         return Verdict(False, f"The display '{coded.display[:200]}' is not that of the code '{member.code}'.", display)
     warning = f"The code '{member.code}' is no longer in use." if member.is_inactive else None
     return Verdict(True, warning, display)
 
 
-def _is_shown(text: str, member: Member, display: str) -> bool:
+def is_shown(text: str, member: Member, display: str) -> bool:
     """Whether a display is one that the code has, in any language; case and white space apart."""
     designations: list[Any] = [*member.listed.get("designation", ())]
     shown = {display}

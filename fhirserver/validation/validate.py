@@ -11,6 +11,7 @@ from typing import Any
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
 from fhirserver.validation.accept import Acceptor
+from fhirserver.validation.conformance import Conformance, Knowledge
 from fhirserver.validation.invariants import Invariants
 from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
@@ -29,6 +30,7 @@ class Validator:
         self._acceptor = Acceptor(self._shapes, rules)
         self._invariants = Invariants(self._shapes, rules)
         self._checks = tuple(checks)
+        self._conformance = Conformance(self._shapes)
 
     def prepare(self, resource_types: Iterable[str]) -> None:
         """Make the tables of these types now, not with the first resource of each."""
@@ -55,26 +57,20 @@ class Validator:
                 issues.extend(check(resource))
         return issues
 
+    def conformance(self, resource: Any, issues: Sequence[Issue], knowledge: Knowledge) -> list[Issue]:
+        """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it."""
+        if not isinstance(resource, dict) or any(issue.code == "structure" for issue in issues):
+            return []
+        return self._conformance.issues(resource, knowledge)
 
-def complete(issues: Sequence[Issue], resource: Any = None) -> list[Issue]:
-    """The issues as an answer to who asks for them: errors first, with what was not looked at, and never none."""
-    found = sorted([*issues, *_unchecked(resource)], key=lambda issue: _SEVERITIES.index(issue.severity))
+
+def complete(issues: Sequence[Issue]) -> list[Issue]:
+    """The issues as an answer to who asks for them: errors first, and never none."""
+    found = sorted(issues, key=lambda issue: _SEVERITIES.index(issue.severity))
     return found or [Issue("information", "informational", "No issues were found.")]
 
 
-def _unchecked(resource: Any) -> Iterable[Issue]:
-    """The profiles that a resource claims, other than that of its type."""
-    meta = resource.get("meta") if isinstance(resource, dict) else None
-    profiles = meta.get("profile") if isinstance(meta, dict) else None
-    type = resource.get("resourceType") if isinstance(resource, dict) else None
-    for index, each in enumerate(profiles if isinstance(profiles, list) else ()):
-        if isinstance(each, str) and each.partition("|")[0] != f"{_STRUCTURE}{type}":
-            yield Issue("information", "not-supported", _NOT_CHECKED, f"{type}.meta.profile[{index}]")
-
-
 _SEVERITIES = ("fatal", "error", "warning", "information")
-_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-_NOT_CHECKED = "The resource claims this profile; profiles are not checked yet."
 
 
 def error_for(issues: Sequence[Issue]) -> FhirError | None:

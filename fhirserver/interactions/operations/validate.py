@@ -15,6 +15,7 @@ from fhirserver.interactions.candidate import identified
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.read import read
+from fhirserver.interactions.terminology import judged
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, operation_outcome
 from fhirserver.model.resource import Resource
@@ -22,6 +23,7 @@ from fhirserver.validation import complete, error_for
 
 _MODES: Final = ("create", "update", "delete", "profile")
 _NO_PROFILES: Final = "Profiles are not checked by this server yet; it validates against the definitions of R4 itself."
+_TAKEN: Final = "The write would be taken: code systems and profiles are not what a write is held against."
 _NOT_THIS_ID: Final = "The id in the resource is not the id in the address."
 _NO_ID: Final = "The id is missing; an update names the resource that it replaces."
 _NOTHING_THERE: Final = "There is nothing to delete; a deletion is answered as if there were."
@@ -36,11 +38,15 @@ async def validate(context: Context, invocation: Invocation) -> Resource:
     if resource is None:
         resource = await _stored(context, invocation)
     issues = await _issues(context, invocation, mode, resource)
-    return operation_outcome(complete(issues, resource))
+    validator = context.services.validator
+    further = await judged(context, lambda known: validator.conformance(resource, issues, known))
+    if mode in ("create", "update") and error_for(issues) is None and error_for(further) is not None:
+        further.append(Issue("information", "informational", _TAKEN))
+    return operation_outcome(complete([*issues, *further]))
 
 
 async def _issues(context: Context, invocation: Invocation, mode: str | None, resource: Any) -> list[Issue]:
-    """What is wrong with the resource; if nothing is, why the write would be refused that the mode asks about."""
+    """What refuses a write of the resource; if nothing does, why that very write would be refused that the mode asks about."""
     type, validator = invocation.resource_type, context.services.validator
     if mode not in ("create", "update") or not isinstance(resource, dict) or resource.get("resourceType") != type:
         return validator.validate(resource, resource_type=type)

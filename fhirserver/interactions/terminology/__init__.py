@@ -1,9 +1,16 @@
 """Terminology as interactions have it: out of the store, under the caller's permit.
 
-Public: `worked` (work with what it asks for at hand), `answered` and `answered_expression` (searches by value sets and hierarchies),
+Public: `worked` (work with what it asks for at hand), `judged` (issues, by what is at hand), `answered` and `answered_expression` (searches by value sets and hierarchies),
 `maps_of`, `resource_of`. The statement of what of terminology is here is `capabilities.terminology_capabilities`.
 """
 
-from fhirserver.interactions.terminology.stored import answered, answered_expression, maps_of, resource_of, worked
+from fhirserver.interactions.terminology.stored import (
+    answered,
+    answered_expression,
+    judged,
+    maps_of,
+    resource_of,
+    worked,
+)
 
-__all__ = ["answered", "answered_expression", "maps_of", "resource_of", "worked"]
+__all__ = ["answered", "answered_expression", "judged", "maps_of", "resource_of", "worked"]

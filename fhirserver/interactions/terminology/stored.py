@@ -18,7 +18,7 @@ from fhirserver.access.principal import allows
 from fhirserver.definitions import load_terminology
 from fhirserver.interactions.context import Context
 from fhirserver.model.json import parse
-from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable, Unresolved
+from fhirserver.model.outcome import BadRequest, Issue, TooCostly, Unprocessable, Unresolved
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.expression import Expression, Member, Prefixed, Relation, any_of, one_of
 from fhirserver.search.parameters.token import escape, pair
@@ -26,6 +26,7 @@ from fhirserver.search.pending import members, replace_members
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest
 from fhirserver.terminology import Asked, Catalogue, Held, Wanted, value_set, whole
+from fhirserver.terminology.knowledge import Known
 
 T = TypeVar("T")
 
@@ -36,6 +37,9 @@ MAX_SAME: Final = 10
 MAX_MAPS: Final = 50
 """Concept maps that are looked through for one translation."""
 _LITERAL: Final = re.compile(r"(CodeSystem|ValueSet|ConceptMap)/([A-Za-z0-9\-.]{1,64})")
+_NOT_ALL: Final = (
+    "Not every code and profile was looked up: the resource would lead to too many; validate a part of it."
+)
 _NUMBERS: Final = re.compile(r"\d+")
 
 
@@ -47,6 +51,23 @@ async def worked(context: Context, work: Callable[[Catalogue], T]) -> T:
             return work(catalogue)
         except Wanted as wanted:
             catalogue.add(wanted.asked, await _stored(context, wanted.asked))
+
+
+async def judged(context: Context, work: Callable[[Known], list[Issue]]) -> list[Issue]:
+    """The issues of a work that goes on without what is not at hand: it is done again when that was looked for."""
+    catalogue, is_cut = Catalogue(load_terminology(), context.services.code_systems), False
+    while True:
+        known = Known(catalogue)
+        issues = work(known)
+        if not known.wanted:
+            is_cut |= known.is_exhausted
+            return [*issues, Issue("information", "too-costly", _NOT_ALL)] if is_cut else issues
+        try:
+            for asked in known.wanted:
+                catalogue.add(asked, await _stored(context, asked))
+        except TooCostly:
+            is_cut = True
+            catalogue.close()
 
 
 async def answered(context: Context, request: SearchRequest) -> SearchRequest:

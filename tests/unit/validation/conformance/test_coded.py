@@ -1,0 +1,42 @@
+"""Codes beyond what refuses a write: a table of resources, and what is said of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhirserver.definitions import load, load_terminology
+from fhirserver.terminology import Catalogue, Parsed
+from fhirserver.terminology.knowledge import Known
+from fhirserver.validation import Validator
+from fhirserver.validation.conformance import Nothing
+
+ROWS = json.loads(Path(__file__).with_name("coded.json").read_text("utf-8"))["rows"]
+VALIDATOR = Validator(load())
+PARSED = Parsed()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_codes_are_judged_by_what_is_known_of_them(row: dict[str, Any]) -> None:
+    known = Known(Catalogue(load_terminology(), PARSED, alone=True))
+    found = VALIDATOR.conformance(row["resource"], [], known)
+    assert [[each.severity, each.expression] for each in found] == [each[:2] for each in row["issues"]]
+    for issue, (_, _, text) in zip(found, row["issues"], strict=True):
+        assert text in issue.diagnostics
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_without_knowledge_nothing_is_said_of_codes(row: dict[str, Any]) -> None:
+    found = VALIDATOR.conformance(row["resource"], [], Nothing())
+    assert [each for each in found if "has no code with its system" not in each.diagnostics] == []
+
+
+def test_what_a_store_would_have_to_be_asked_for_is_all_found_in_one_reading() -> None:
+    coding = [{"system": f"urn:{each}", "code": "x"} for each in "abc"]
+    known = Known(Catalogue(load_terminology(), PARSED))
+    observation = {"resourceType": "Observation", "status": "final", "code": {"coding": coding}}
+    assert VALIDATOR.conformance(observation, [], known) == []
+    assert [each.url for each in known.wanted] == ["urn:a", "urn:b", "urn:c"]
