@@ -28,6 +28,7 @@ from fhirserver.cli import database
 from fhirserver.cli.demo import how_to_try, load
 from fhirserver.cli.failure import Failure
 from fhirserver.rest.operate.log import configure
+from fhirserver.rest.protocol import Protocol
 from fhirserver.settings import Settings
 from fhirserver.store.embedded import raise_file_limit
 from fhirserver.store.examine import examine
@@ -193,7 +194,7 @@ def _config(application: Application | str, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         interface="asgi3",
         log_config=None,
