@@ -38,7 +38,7 @@ from fhirserver.rest.openapi.pages import pages
 from fhirserver.rest.operate.health import router
 from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
-from fhirserver.rest.request import BodyBounds
+from fhirserver.rest.request import BodyBounds, Statement
 from fhirserver.rest.responses import Receive, Scope, Send
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.search.index.identifiers import identifiers
@@ -177,8 +177,7 @@ class Application:
             authenticate=authenticate,
             hosts=Hosts(settings.base_url, open_mode=open_mode),
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
-            capability_statement=_statement(lambda: self.current().definitions, instance),
-            terminology_capabilities=_made_once(lambda: dump(terminology_capabilities(instance))),
+            statement=_statement(lambda: self.current().definitions, instance),
             new_request_id=_request_ids(),
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
@@ -217,14 +216,18 @@ def _authentication(settings: Settings, store: Store) -> Authenticate:
     return bearer(lookup)
 
 
-def _statement(definitions: Callable[[], Definitions], instance: Instance) -> Callable[[], Awaitable[bytes]]:
-    """The statement of capabilities, by the search parameters of the moment."""
+def _statement(definitions: Callable[[], Definitions], instance: Instance) -> Statement:
+    """The statement of capabilities, by the search parameters of the moment, and that of terminology."""
+    of_terminology = _made_once(lambda: dump(terminology_capabilities(instance)))
 
     @lru_cache(maxsize=1)
     def of(definitions: Definitions) -> Callable[[], Awaitable[bytes]]:
         return _made_once(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
 
-    return lambda: of(definitions())()
+    async def statement(mode: str | None) -> bytes:
+        return await (of_terminology if mode == "terminology" else of(definitions()))()
+
+    return statement
 
 
 def _openapi(definitions: Definitions, settings: Settings) -> Callable[[], Awaitable[bytes]]:

@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,12 +20,13 @@ from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllow
 from fhirserver.rest.address import Address, Hosts, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
 from fhirserver.rest.errors import answer_to, unexpected
+from fhirserver.rest.interactions.capabilities import capabilities
 from fhirserver.rest.operate.log import Log
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.parameters import form_of, parse_query
 from fhirserver.rest.representation.formats import shape
 from fhirserver.rest.representation.negotiate import DEFAULT, is_pretty
-from fhirserver.rest.request import BodyBounds, Disconnected, Request, answer_type, request_id_of
+from fhirserver.rest.request import BodyBounds, Disconnected, Request, Statement, answer_type, request_id_of
 from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed
 
@@ -48,8 +49,7 @@ class Door:
     authenticate: Authenticate
     hosts: Hosts
     bounds: Bounds
-    capability_statement: Callable[[], Awaitable[bytes]]
-    terminology_capabilities: Callable[[], Awaitable[bytes]]
+    statement: Statement
     new_request_id: Callable[[], bytes]
     metrics: Metrics
     log: Log
@@ -122,7 +122,9 @@ class Facade:
         if method != "GET" and not route.by_itself and not allows(principal, address.resource_type, route.interaction):
             raise Forbidden(scope=True)
         context = Context(door.services(), principal, request_id.decode("ascii"))
-        request = exchange.request = Request(method, address, headers, query, receive, door.bounds.body, context)
+        request = exchange.request = Request(
+            method, address, headers, query, receive, door.bounds.body, context, door.statement
+        )
         answer = await route.handle(request)
         for fault in request.faults:
             door.log.fault(request_id, exchange.interaction, fault)
@@ -136,9 +138,8 @@ class Facade:
         if asks_for_statement:
             exchange.interaction = CAPABILITIES
             pairs = parse_query(query)
-            of_terminology = form_of(pairs, "mode") == "terminology"
-            made = self._door.terminology_capabilities if of_terminology else self._door.capability_statement
-            return Answer(200, await made(), answer_type(headers, form_of(pairs, "_format")), is_lasting=True)
+            content_type = answer_type(headers, form_of(pairs, "_format"))
+            return await capabilities(self._door.statement, pairs, content_type)
         if method == OPTIONS:
             methods = allowed(address.kind)
             patches = [(b"accept-patch", ", ".join(PATCH_TYPES).encode())] if "PATCH" in methods else []

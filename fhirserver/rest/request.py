@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,10 @@ class Disconnected(Exception):
     """The client went away before its request was whole. There is nobody to answer."""
 
 
+Statement = Callable[[str | None], Awaitable[bytes]]
+"""What the server says that it can do, of the `mode` that is asked for."""
+
+
 @dataclass(slots=True)
 class Request:
     """One request to `/fhir`."""
@@ -59,6 +63,7 @@ class Request:
     receive: Receive
     bounds: BodyBounds
     context: Context
+    statement: Statement
     format: str | None = None
     """The `_format` of a form; that of the address is among its parameters."""
     faults: list[Exception] = field(default_factory=list)

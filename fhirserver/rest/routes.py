@@ -13,6 +13,7 @@ from fhirserver.rest.address import Kind
 from fhirserver.rest.interactions import (
     across,
     bundles,
+    capabilities,
     conditionals,
     histories,
     instances,
@@ -49,7 +50,7 @@ _SEARCH_BY_FORM = Route("search-type", types.search_by_form)
 _SEARCH_ACROSS = Route("search-system", across.search)
 
 _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
-    Kind.METADATA: {},
+    Kind.METADATA: {"GET": Route(CAPABILITIES, capabilities.of_entry)},
     Kind.SYSTEM: {"GET": _SEARCH_ACROSS},
     Kind.SYSTEM_SEARCH: {"POST": Route("search-system", across.search_by_form)},
     Kind.TYPE: {
@@ -80,6 +81,7 @@ _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
 
 ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     **_OF_ENTRIES,
+    Kind.METADATA: {},
     Kind.SYSTEM: {
         "GET": _SEARCH_ACROSS,
         "POST": Route(TRANSACTION, bundles.door(_OF_ENTRIES), by_itself=True),

@@ -178,3 +178,22 @@ async def test_links_come_from_the_base_url_and_never_from_the_host(server: Serv
     assert made.headers["location"].startswith(f"{FHIR}/Patient/")
     assert found.json()["entry"][0]["fullUrl"].startswith(f"{FHIR}/Patient/")
     assert all(link["url"].startswith(FHIR) for link in found.json()["link"])
+
+
+@pytest.mark.parametrize("type", ["batch", "transaction"])
+async def test_the_reads_of_a_bundle_answer_within_a_bound(
+    server: Server, type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand statements of capabilities are more than a gigabyte: past the bound no further read is begun."""
+    monkeypatch.setattr("fhirserver.rest.interactions.bundles.door.ANSWERS", 10_000)
+    monkeypatch.setattr("fhirserver.rest.interactions.bundles.door.SIDE_BY_SIDE", 1)
+    reads = [{"request": {"method": "GET", "url": "metadata"}}] * 3
+    write = {"request": {"method": "POST", "url": "Patient"}, "resource": PATIENT}
+    answer = await server("POST", "", json={"resourceType": "Bundle", "type": type, "entry": [*reads, write]})
+    if type == "transaction":
+        assert answer.status_code == 400
+        assert answer.json()["issue"][0]["code"] == "too-costly"
+        return
+    statuses = [entry["response"]["status"] for entry in answer.json()["entry"]]
+    assert statuses == ["200 OK", "400 Bad Request", "400 Bad Request", "201 Created"]
+    assert answer.json()["entry"][1]["response"]["outcome"]["issue"][0]["code"] == "too-costly"

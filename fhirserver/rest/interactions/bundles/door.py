@@ -13,7 +13,7 @@ from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.transaction import placed, transaction
 from fhirserver.model.json import BODY_LIMIT
-from fhirserver.model.outcome import BadRequest, FhirError
+from fhirserver.model.outcome import BadRequest, FhirError, TooCostly
 from fhirserver.rest.errors import answer_to, unexpected
 from fhirserver.rest.interactions.bundles.answers import response_bundle, response_entry
 from fhirserver.rest.interactions.bundles.entries import EntryRequest, Requests, Sent, read_bundle
@@ -26,11 +26,15 @@ from fhirserver.rest.responses import Answer
 
 if TYPE_CHECKING:
     from fhirserver.rest.interactions.bundles.entries import Routes
+    from fhirserver.rest.routes import Handle
 
 SIDE_BY_SIDE: Final = 32
 """Entries of a batch that are under way at once."""
+ANSWERS: Final = 64 * 1024 * 1024
+"""Bytes that the reads of one Bundle may answer together: past them no further one is begun."""
 
 _WRITES: Final = frozenset(("create", "update", "patch", "delete"))
+_TOO_MUCH: Final = f"The answers before this one are more than {ANSWERS} bytes together; send fewer reads at a time."
 _NO_PART: Final = "An operation that is posted is no part of a transaction; send it in a batch, or by itself."
 
 
@@ -51,12 +55,12 @@ def door(routes: Routes) -> Callable[[Request], Awaitable[Answer]]:
 
 async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     """Each entry by itself, side by side; what goes wrong with one is its own."""
-    room = asyncio.Semaphore(SIDE_BY_SIDE)
+    room, answers_bound = asyncio.Semaphore(SIDE_BY_SIDE), _Bound()
 
     async def one(sent: Sent) -> Answer:
         async with room:
             try:
-                return await sent.route.handle(sent.request)
+                return await answers_bound.of(sent.request, sent.route.handle)
             except FhirError as error:
                 return answer_to(error)
             except Exception as error:
@@ -72,9 +76,10 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     """All entries or none."""
     refused = dict(requests.refused)
     entries: list[Entry] = []
+    bound = _Bound()
     for sent in requests.entries:
         try:
-            entries.append(await _entry(sent))
+            entries.append(await _entry(sent, bound))
         except FhirError as error:
             refused[sent.index] = error
     if refused:
@@ -86,13 +91,13 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     }
 
 
-async def _entry(sent: Sent) -> Entry:
+async def _entry(sent: Sent, bound: _Bound) -> Entry:
     """An entry as the transaction takes it."""
     request, address = sent.request, sent.request.address
     if sent.route.interaction not in _WRITES:
         if sent.route.by_itself and request.method != "GET":
             raise BadRequest(_NO_PART, code="not-supported")
-        return Entry("GET", address.resource_type, read=_reading(sent))
+        return Entry("GET", address.resource_type, read=_reading(sent, bound))
     wanted = None
     if request.method != "POST" and not address.id:
         wanted = request.parameters()
@@ -112,7 +117,7 @@ async def _entry(sent: Sent) -> Entry:
     )
 
 
-def _reading(sent: Sent) -> Callable[[Context], Awaitable[Answer]]:
+def _reading(sent: Sent, bound: _Bound) -> Callable[[Context], Awaitable[Answer]]:
     async def read(context: Context) -> Answer:
         request = sent.request
         inside = EntryRequest(
@@ -123,8 +128,24 @@ def _reading(sent: Sent) -> Callable[[Context], Awaitable[Answer]]:
             request.receive,
             request.bounds,
             context,
+            request.statement,
             sent=request.sent,
         )
-        return await sent.route.handle(inside)
+        return await bound.of(inside, sent.route.handle)
 
     return read
+
+
+class _Bound:
+    """What the reads of one Bundle have answered so far. Writes are small, and done: they are not held up."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    async def of(self, request: EntryRequest, handle: Handle) -> Answer:
+        """The answer of an entry. Raises TooCostly for a read past the bound."""
+        if request.method == "GET" and self._size > ANSWERS:
+            raise TooCostly(_TOO_MUCH)
+        answer = await handle(request)
+        self._size += len(answer.body)
+        return answer

@@ -204,6 +204,7 @@ class _Reader:
             outer.receive,
             outer.bounds,
             outer.context,
+            outer.statement,
             sent=resource,
             content=content,
         )
