@@ -14,7 +14,6 @@ CONSENT: Final = "consent: an active Consent of every owner permits, and none de
 DENIED: Final = "consent: an active Consent denies"
 NO_CONSENT: Final = "consent: none permits"
 WROTE: Final = "author: wrote the current version"
-TAKES_PART: Final = "appointment: takes part"
 DIRECTORY: Final = "directory: directory and public types"
 SECURITY_CONTEXT: Final = "binary: its securityContext is visible"
 ROLE_DOES_NOT_COUNT: Final = "role: not active, or not hers"

@@ -35,9 +35,6 @@ class Table(NamedTuple):
     by_name: Mapping[str, tuple[Row, ...]]
 
 
-NO_CHILDREN = Table({}, {})
-
-
 class Tables(dict[str, Table]):
     """The table of each type that was seen."""
 

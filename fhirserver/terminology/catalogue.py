@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from fhirserver.definitions import Terminology
 from fhirserver.model.outcome import TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.code_system import CodeSystem
 
 Json = Mapping[str, Any]
-Value = TypeVar("Value")
 
 MAX_WANTED: Final = 100
 """Resources of the store that one request may lead to."""

@@ -27,7 +27,6 @@ SECONDS_OF = {
     "week": Decimal(604800), "day": Decimal(86400), "hour": Decimal(3600), "minute": Decimal(60), "second": Decimal(1),
     "millisecond": Decimal("0.001"),
 }  # fmt: skip
-EPOCH = date(1970, 1, 1).toordinal()
 
 
 @lru_cache(4096)

@@ -85,7 +85,6 @@ class Execution:
     errors: list[dict[str, Any]] = field(default_factory=list)
     _pending: list[_Pending] = field(default_factory=list)
     _selections: dict[tuple[int, str], list[Selected]] = field(default_factory=dict)
-    _roots: list[Selected] = field(default_factory=list)
     _turn: int = 0
 
     async def run(self, root: GraphQLObjectType, place: Place) -> dict[str, Any]:
@@ -93,7 +92,7 @@ class Execution:
         nodes = collect_fields(
             self.schema, dict(self.document.fragments), self.variables, root, self.document.operation.selection_set
         )
-        selection = self._roots = self._selected(root, nodes)
+        selection = self._selected(root, nodes)
         if any(each.field in _OF_SCHEMA for each in selection):
             data = await self._about_schema(selection, root, place)
         else:

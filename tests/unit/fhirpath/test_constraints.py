@@ -20,7 +20,6 @@ from tests.data.examples import example_resources
 
 ENGINE = Engine(load(), Host(resolve=lambda address: None))
 SAMPLE = 3
-OF_EVERY_RESOURCE = frozenset({"dom-2", "dom-3", "dom-4", "dom-5", "dom-6"})
 
 WRONG_IN_R4 = {
     # There is no name in a ChargeItemDefinition, and no low end in a number.
