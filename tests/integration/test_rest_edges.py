@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -185,8 +186,9 @@ async def test_the_reads_of_a_bundle_answer_within_a_bound(
     server: Server, type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand statements of capabilities are more than a gigabyte: past the bound no further read is begun."""
-    monkeypatch.setattr("fhirserver.rest.interactions.bundles.door.ANSWERS", 10_000)
-    monkeypatch.setattr("fhirserver.rest.interactions.bundles.door.SIDE_BY_SIDE", 1)
+    door = import_module("fhirserver.rest.interactions.bundles.door")
+    monkeypatch.setattr(door, "ANSWERS", 10_000)
+    monkeypatch.setattr(door, "SIDE_BY_SIDE", 1)
     reads = [{"request": {"method": "GET", "url": "metadata"}}] * 3
     write = {"request": {"method": "POST", "url": "Patient"}, "resource": PATIENT}
     answer = await server("POST", "", json={"resourceType": "Bundle", "type": type, "entry": [*reads, write]})
