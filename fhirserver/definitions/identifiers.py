@@ -1,4 +1,4 @@
-"""Identifier and dictionary systems that go by several names, and identifiers that are written in several ways.
+"""Identifier and dictionary systems that go by several names, and identifiers and telephone numbers that are written in several ways.
 
 Senders name one Russian system by its URI of the RuCore guide, by its OID, or by an older address; people write numbers with
 hyphens and spaces. Searches compare the first name and the bare number, whichever was sent.
@@ -56,6 +56,9 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], str]] = {
     INN: (re.compile(r"([0-9]{4}) ?([0-9]{6})(?: ?([0-9]{2}))?"), ""),
     OGRN: (_grouped(1, 2, 2, 2, 5, 1), ""),
 }
+_DIALLED = re.compile(r"(?:tel:)?(\+?)[\s(]*([0-9](?:[\s().\-/\u2010-\u2015]*[0-9]){4,19})[\s)]*")
+_RUSSIA = 11
+"""Digits of a Russian number, whose first is 8 within the country and 7 from abroad."""
 LONGEST = 40
 """A longer text is no such number."""
 
@@ -71,6 +74,18 @@ def spellings(value: str) -> set[str]:
     if len(value) > LONGEST or value.isalpha():
         return set()
     return {bare for name in _NUMBERS if (bare := _bare(name, value)) is not None}
+
+
+def dialled(text: str) -> tuple[str, ...]:
+    """A telephone number by its digits alone; none for any other text. The first is how it is kept, all are what it may be kept as:
+    without a plus in front nobody can tell an 8 for "within Russia" from the code of a country."""
+    match = _DIALLED.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    if match is None:
+        return ()
+    digits = "".join(each for each in match[2] if each.isdecimal())
+    if not match[1] and len(digits) == _RUSSIA and digits.startswith("8"):
+        return f"7{digits[1:]}", digits
+    return (digits,)
 
 
 def _bare(name: str, value: str) -> str | None:

@@ -14,11 +14,14 @@ from types import MappingProxyType
 from fhirserver.definitions import Definitions, SearchParameter
 from fhirserver.search.endings import branches, elements_at, is_single
 from fhirserver.search.expression import Expression, In, all_of, any_of, negate
-from fhirserver.search.parameters import PHONETIC, TYPES, ParameterType, date, words
+from fhirserver.search.parameters import PHONETIC, TYPES, ParameterType, date, token, uri, words
 from fhirserver.search.parameters.term import Part, Term
 
 PAIR = "_pair"
 """The key, under `index`, of the strings `Patient/id|token` that answer `patient=...&code=...` from one index."""
+
+PROHIBITS = "_prohibits"
+"""The key, under `index`, that is true of a request not to do something: R4 has no search parameter for it."""
 
 _PAIRED_CODE, _PAIRED_PATIENTS = "code", ("patient", "subject")
 _SAYS = frozenset(
@@ -35,6 +38,7 @@ _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
 _CORRECTED: Mapping[tuple[str, str], tuple[str, ...]] = {("DocumentReference", "relationship"): ("target", "code")}
 """Components whose expressions R4 publishes in the wrong order: the reference's is that of the token, and the other way round."""
+_WHERE = re.compile(r"\.where\([^()]*\)")
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
 
 
@@ -232,7 +236,7 @@ def _searchable(
         f"sort.{code}.hi" if has_order else "",
         targets,
         _modifiers(definitions, parameter, type, is_hierarchical=bool(parents)),
-        _asking(type, parts, parents) if parts or parents else type.condition,
+        _condition(definitions, parameter, type, parts, parents),
         True,
         parameter,
         is_single(definitions, parameter.expression),
@@ -251,10 +255,33 @@ def _is_moment(definitions: Definitions, parameter: SearchParameter) -> bool:
     )
 
 
-def _asking(
-    type: ParameterType, parts: tuple[Part, ...], parents: tuple[tuple[str, str], ...]
+def _condition(
+    definitions: Definitions,
+    parameter: SearchParameter,
+    type: ParameterType,
+    parts: tuple[Part, ...],
+    parents: tuple[tuple[str, str], ...],
 ) -> Callable[[Term], Expression]:
-    return lambda term: type.condition(replace(term, parts=parts, parents=parents))
+    if parameter.type == "token" and _kinds(definitions, _WHERE.sub("", parameter.expression)) == {"ContactPoint"}:
+        return token.contact
+    if parameter.type == "uri" and _is_canonical(definitions, parameter):
+        return uri.canonical_url
+    if parts or (parents and parameter.type == "reference"):
+        return lambda term: type.condition(replace(term, parts=parts, parents=parents))
+    return type.condition
+
+
+def _is_canonical(definitions: Definitions, parameter: SearchParameter) -> bool:
+    """Whether it is the URL by which others name a resource that has versions."""
+    resource_type, _, name = parameter.expression.partition(".")
+    version = definitions.search_parameters(resource_type).get("version")
+    return name == "url" and version is not None and version.expression == f"{resource_type}.version"
+
+
+def _kinds(definitions: Definitions, expression: str) -> set[str]:
+    """The data types at which the expression ends, as far as it is made of plain paths."""
+    elements = [element for branch in branches(expression) for element in elements_at(definitions, branch)]
+    return {kind.code for element in elements for kind in element.types}
 
 
 def _united(parameter: Searchable, searchable: Mapping[str, Searchable]) -> tuple[Searchable, ...]:

@@ -35,6 +35,8 @@ class Bounds:
     """Types that one search goes through."""
     default_count: int = 20
     max_count: int = 1_000
+    contained: bool = False
+    """Whether contained resources may be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,26 @@ WHOLE = Subset()
 
 
 @dataclass(frozen=True, slots=True)
+class Containment:
+    """A search of contained resources, whose type is that of the request.
+
+    `term` is asked of the contained resource, `around` of its container. With `both` resources that are not contained are found as
+    well; with `alone` contained resources are sent by themselves, and not their containers.
+    """
+
+    both: bool
+    alone: bool
+    term: Expression
+    around: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """A search of one type.
 
     `used` are the parameters that counted, for the self link; `ignored` says what did not, or not as asked. `patients`, if not
     None, are ids of which every match has one as the patient of a reference (or as its own id): the gate may decide for these alone.
+    `taken` is what the contained resources are known by that are sent in the place of what the search finds.
     """
 
     resource_type: str
@@ -109,3 +126,5 @@ class SearchRequest:
     ignored: tuple[Issue, ...] = ()
     patients: frozenset[str] | None = None
     subset: Subset = WHOLE
+    containment: Containment | None = None
+    taken: tuple[str, Expression] | None = None

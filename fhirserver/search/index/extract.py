@@ -20,11 +20,12 @@ from fhirserver.definitions import Definitions, ValueSet
 from fhirserver.fhirpath import FhirPathError, Plan, compile_path
 from fhirserver.search.custom import STEPS
 from fhirserver.search.endings import branches, elements_at
+from fhirserver.search.index import contained
 from fhirserver.search.parameters import TYPES, string, token, words
 from fhirserver.search.parameters import composite as composites
 from fhirserver.search.parameters.composite import PLACES
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Part
-from fhirserver.search.registry import PAIR, Searchable, registry, resource_types
+from fhirserver.search.registry import PAIR, PROHIBITS, Searchable, registry, resource_types
 
 Fields = dict[str, Any]
 Encoder = Callable[[list[Node], Circumstances], Indexed | None]
@@ -147,8 +148,20 @@ class Extractor:
             _pair(index, extraction.paired)
         if extraction.has_endings and (name := index.get("name")) is not None:
             index[string.ENDINGS] = string.endings(name["f"])
+        if resource.get("doNotPerform") is True:
+            index[PROHIBITS] = True
         self._words(resource, extraction.has_narrative, index)
+        if "contained" in resource:
+            index.update(contained.gathered(self._inside, circumstances.resource_types, resource, index))
         return index, sort
+
+    def _inside(self, resource_type: str, resource: Mapping[str, Any]) -> tuple[Fields, Fields]:
+        """The same of a contained resource, by R4's parameters alone: no job finds out when all have been read by another one."""
+        index, sort = self.extract(resource_type, resource)
+        others = self._definitions.further_parameters(resource_type)
+        if not others:
+            return index, sort
+        return {name: each for name, each in index.items() if name.partition(":")[0] not in others}, sort
 
     def _encoded(self, stored: _Stored, nodes: list[Node], memory: Memory | None) -> Indexed | None:
         if memory is None or stored.number == 0 or len(nodes) != 1:
@@ -266,6 +279,9 @@ class Extractor:
         if type == "token" and (value_sets := _value_sets(self._definitions, expression)):
             encoder = partial(_with_systems, encoder, value_sets, self._codes(value_sets))
             same = (*same, *(value_set.url for value_set in value_sets))
+        if encoder is string.indexed and _is_of_people(self._definitions, expression):
+            encoder = string.indexed_names
+            same = (encoder, *same[1:])
         if "extension(" in expression:
             encoder = partial(_with_extensions, encoder, self._primitives)
             same = (*same, "extension")
@@ -315,6 +331,15 @@ def _pair(index: Fields, paired: frozenset[str]) -> None:
                     patients[reference] = None
     if patients:
         index[PAIR] = [f"{patient}|{token}" for patient in patients for token in index["code"]]
+
+
+def _is_of_people(definitions: Definitions, expression: str) -> bool:
+    """Whether the values are names of people, or family names."""
+    elements = [element for branch in branches(expression) for element in elements_at(definitions, branch)]
+    return bool(elements) and all(
+        element.path.endswith("HumanName.family") or {type.code for type in element.types} == {"HumanName"}
+        for element in elements
+    )
 
 
 def _value_sets(definitions: Definitions, expression: str) -> tuple[ValueSet, ...]:

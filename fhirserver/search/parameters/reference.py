@@ -2,11 +2,11 @@
 
 Stored are `r`, strings: `Type/id` for what is on this server however it was written, the address of what is elsewhere, and of a
 canonical the URL with and without its version (and `Type/id`, if it lies on this server); `i`, the tokens of logical references'
-identifiers; and `v`, the versions of canonicals in a form that sorts. The version in a reference (`/_history/2`) is left out on both
-sides: a search finds references to any version.
+identifiers; and `c`, the ids of contained resources. The version in a reference (`/_history/2`) is left out on both sides: a search finds
+references to any version.
 
-`:below` and `:above` of a canonical with version (`url|1.2`) are about versions: this one and lower ones, or higher ones. Of a resource
-that can be part of another they are about the whole and its parts, five steps down or up.
+`:below` of a canonical is true of all its versions, or of those that continue the one named (`url|1` of 1.0 and 1.1); `:above` of those that
+the one named continues. Of a resource that can be part of another they are about the whole and its parts, five steps down or up.
 
 https://hl7.org/fhir/R4/search.html#reference
 """
@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from fhirserver.model.reference import Reference
-from fhirserver.search.expression import Chain, Expression, Has, In, Range, Some, all_of, any_of
+from fhirserver.search.expression import Chain, Expression, Has, In, Prefixed, any_of
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 from fhirserver.search.parameters.token import pair, tokens
 
@@ -27,7 +27,6 @@ MODIFIERS = frozenset({"missing", "identifier", "above", "below", "[type]"})
 STEPS = 5
 """How far `:below` and `:above` go along a hierarchy of resources."""
 
-_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # What nearly every reference looks like, and stays as it is. An id of dots alone is left to the careful reader.
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}")
@@ -50,8 +49,8 @@ def _hierarchy(term: Term, modifier: str) -> Expression:
     references: set[str] = set()
     for text in term.texts():
         url, bar, version = text.partition("|")
-        if bar:
-            found.append(_versions(term, url, version, modifier))
+        if bar or not term.parents:
+            found.append(_versions(term.path + ".r", url, version, modifier))
         else:
             references.update(_strings(term, text))
     if not references:
@@ -64,18 +63,18 @@ def _hierarchy(term: Term, modifier: str) -> Expression:
         if (whole := frozenset(each for each in references if each.startswith(f"{type}/")))
     ]
     if not among:
-        raise term.refuse(
-            f"nothing stands ':{modifier}' it: it is no canonical with a version, and no part of another."
-        )
+        raise term.refuse(f"nothing stands ':{modifier}' it: it is no part of another.")
     return any_of(In(term.path + ".r", frozenset(references)), *among, *found)
 
 
-def _versions(term: Term, url: str, version: str, modifier: str) -> Expression:
-    number = _version(version)
-    if number is None:
-        raise term.refuse(f"':{modifier}' compares versions of numbers and dots: url|1.2.")
-    ends = (None, number) if modifier == "below" else (number, None)
-    return Some(term.path + ".v", all_of(In("u", frozenset({url})), Range("n", *ends)))
+def _versions(path: str, url: str, version: str, modifier: str) -> Expression:
+    """References to the versions of a canonical: all of them where none is named."""
+    if not version:
+        return In(path, frozenset({url}))
+    if modifier == "below":
+        return any_of(In(path, frozenset({f"{url}|{version}"})), Prefixed(path, f"{url}|{version}."))
+    parts = version.split(".")
+    return In(path, frozenset(f"{url}|{'.'.join(parts[: place + 1])}" for place in range(len(parts))))
 
 
 def _parts_of(type: str, parent: str, references: frozenset[str]) -> Expression:
@@ -119,60 +118,45 @@ def _address(reference: Reference) -> str:
 
 
 def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
-    """What is stored for these values; a reference into the resource itself is not."""
+    """What is stored for these values."""
     references: dict[str, None] = {}
+    contained: dict[str, None] = {}
     identifiers: dict[str, None] = {}
-    versions: list[dict[str, str]] = []
     for kind, value in nodes:
         if kind == "Reference":
             text = value.get("reference")
             if text:
-                _reference(text, circumstances.base_url, references)
+                _reference(text, circumstances.base_url, references, contained)
             identifier = value.get("identifier")
             if identifier is not None and identifier.get("value"):
                 both = pair(identifier.get("system"), identifier["value"], circumstances.case_sensitive_systems)
                 identifiers.update(dict.fromkeys(both))
         elif kind == "canonical":
             references.update(dict.fromkeys(canonical(value)))
-            _versioned(value, versions)
             local = Reference.parse(value.partition("|")[0], circumstances.base_url).local
             if local is not None:
                 references[local] = None
         elif isinstance(value, str) and value:
-            _reference(value, circumstances.base_url, references)
+            _reference(value, circumstances.base_url, references, contained)
     if not references:
-        return ({"i": list(identifiers)}, None, None) if identifiers else None
+        rest = {name: list(each) for name, each in (("i", identifiers), ("c", contained)) if each}
+        return (rest, None, None) if rest else None
     texts = list(references)
     stored: dict[str, Any] = {"r": texts, "i": list(identifiers)} if identifiers else {"r": texts}
-    if versions:
-        stored["v"] = versions
+    if contained:
+        stored["c"] = list(contained)
     return (stored, texts[0], texts[0]) if len(texts) == 1 else (stored, min(texts), max(texts))
 
 
-def _reference(text: str, base_url: str, references: dict[str, None]) -> None:
+def _reference(text: str, base_url: str, references: dict[str, None], contained: dict[str, None]) -> None:
     if _RELATIVE.fullmatch(text):
         references[text] = None
         return
     reference = Reference.parse(text, base_url)
-    if not reference.is_contained:
+    if reference.is_contained:
+        contained[reference.fragment or ""] = None
+    else:
         references[reference.local or _address(reference)] = None
-
-
-def _versioned(value: str, versions: list[dict[str, str]]) -> None:
-    url, _, version = value.partition("#")[0].partition("|")
-    number = _version(version)
-    if number is not None:
-        versions.append({"u": url, "n": number})
-
-
-def _version(text: str) -> str | None:
-    """A version of numbers and dots as a string that sorts; 1.0 is 1."""
-    if not _VERSION.fullmatch(text):
-        return None
-    numbers = [number.lstrip("0") for number in text.split(".")]
-    while numbers and not numbers[-1]:
-        numbers.pop()
-    return "".join(f"{len(number)}{number}." for number in numbers)
 
 
 def canonical(value: str) -> list[str]:

@@ -3,6 +3,8 @@
 Stored for each text are the folded form (`f`), which a plain search and `:contains` compare, and the text as written (`s`), for
 `:exact`. A plain search is true of a text that starts with the value, `:text` also of one in which a word does.
 
+A family name is found by each of its parts too: `Quinones` finds `Carreno Quinones`.
+
 Names are also looked for by a part of them: of these everything that a text ends with is stored as well (`endings`), for what
 stands somewhere in a text begins one of its endings, and beginnings are what an index finds.
 
@@ -120,6 +122,20 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
         return {"f": [folded], "s": [text]}, folded[:_SORTED_LENGTH], folded[:_SORTED_LENGTH]
     all_folded = list(dict.fromkeys(map(fold, written)))
     return {"f": all_folded, "s": list(written)}, min(all_folded)[:_SORTED_LENGTH], max(all_folded)[:_SORTED_LENGTH]
+
+
+def indexed_names(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
+    """What is stored for names of people, or for family names alone: the parts of these as well."""
+    stored = indexed(nodes, circumstances)
+    if stored is None:
+        return None
+    folded = stored[0]["f"]
+    for kind, value in nodes:
+        family = value if kind == "string" else value.get("family")
+        if isinstance(family, str) and (" " in family or "-" in family):
+            # What the whole begins with finds it already.
+            folded.extend(each for each in fold(family).split(" ")[1:] if each not in folded)
+    return stored
 
 
 def _parts(kind: str, value: Any, written: dict[str, None]) -> None:

@@ -13,11 +13,12 @@ https://hl7.org/fhir/R4/search.html#token
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from fhirserver.definitions.identifiers import ALIASES, named, spellings
+from fhirserver.definitions.identifiers import ALIASES, dialled, named, spellings
 from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, any_of, negate
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
@@ -32,6 +33,9 @@ TOLD = frozenset({"CodeableConcept", "Coding", "Identifier"})
 """The types of values beside which something stands."""
 
 _TEXT_LENGTH, _TEXTS = 200, 20
+_MIME_TYPE = re.compile(
+    r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+\-]{1,100}", re.ASCII | re.IGNORECASE
+)
 
 
 def condition(term: Term) -> Expression:
@@ -77,10 +81,35 @@ def _members(term: Term, relation: Relation) -> Expression:
     found = []
     for text in term.alternatives:
         of = unescape(text)
-        if relation is not Relation.IN and not all(of.partition("|")):
-            raise term.refuse("a code of a hierarchy is written system|code.")
+        if relation is Relation.BELOW and _MIME_TYPE.fullmatch(of):
+            found.append(_mime_type(term.path, of))
+            continue
+        if relation is not Relation.IN:
+            parts = [unescape(part) for part in divide(text, "|")]
+            if len(parts) != 2 or not all(parts):
+                raise term.refuse("a code of a hierarchy is written system|code.")
         found.append(Member(term.path, relation, of))
     return any_of(*found)
+
+
+def _mime_type(path: str, text: str) -> Expression:
+    """This type of media, with parameters and without: `text/xml` and `text/xml; charset=UTF-8`."""
+    # Some spell the code as it is, if its system says so: both are asked.
+    spelled = ("~" + escape(text.casefold()), "=" + escape(text))
+    return any_of(In(path, frozenset(spelled)), *(Prefixed(path, each + mark) for each in spelled for mark in "; "))
+
+
+def contact(term: Term) -> Expression:
+    """What the query asks of telephone numbers and addresses: they have no system, and numbers are found in any spelling."""
+    if term.modifier not in ("", "not"):
+        return condition(term)
+    found: set[str] = set()
+    for text in term.alternatives:
+        if len(divide(text, "|")) > 1:
+            raise term.refuse("a telephone number or an address has no system: it is written without '|'.")
+        value = unescape(text)
+        found.update("~" + escape(each) for each in dialled(value) or (value.strip().casefold(),))
+    return negate(In(term.path, frozenset(found))) if term.modifier else In(term.path, frozenset(found))
 
 
 def tokens(term: Term, path: str) -> Expression:
@@ -95,7 +124,9 @@ def tokens(term: Term, path: str) -> Expression:
         if not rest:
             exact.update(_anywhere(unescape(first)))
             continue
-        system, code = unescape(first), unescape("|".join(rest))
+        if len(rest) > 1:
+            raise term.refuse("it has more than one '|'; within a system or a code a bar is written '\\|'.")
+        system, code = unescape(first), unescape(rest[0])
         if code:
             exact.add(pair(system, code, term.circumstances.case_sensitive_systems)[0])
         elif len(system) > MAX_PATTERN:
@@ -210,7 +241,10 @@ def _identifier(value: Any, case_sensitive: frozenset[str], found: dict[str, Non
 
 
 def _contact_point(value: Any, _: frozenset[str], found: dict[str, None], texts: list[str]) -> None:
-    _text(value.get("value"), _, found, texts)
+    text = value.get("value")
+    if isinstance(text, str):
+        number = dialled(text)
+        _text(number[0] if number else text.strip(), _, found, texts)
 
 
 def _text(value: Any, _: frozenset[str], found: dict[str, None], texts: list[str]) -> None:

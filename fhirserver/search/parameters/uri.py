@@ -8,13 +8,15 @@ https://hl7.org/fhir/R4/search.html#uri
 
 from __future__ import annotations
 
-from fhirserver.search.expression import Expression, In, Prefixed, any_of
+from fhirserver.search.expression import Expression, In, Prefixed, all_of, any_of
 from fhirserver.search.parameters.reference import canonical
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
+from fhirserver.search.parameters.token import escape
 
 MODIFIERS = frozenset({"missing", "above", "below"})
 
 _STEPS = 40
+_VERSION = "index.version"
 
 
 def condition(term: Term) -> Expression:
@@ -25,6 +27,21 @@ def condition(term: Term) -> Expression:
     if term.modifier == "above":
         return In(term.path, frozenset(address for text in texts for address in _above(term, _url(term, text))))
     return In(term.path, frozenset(texts))
+
+
+def canonical_url(term: Term) -> Expression:
+    """What the query asks of a resource's own canonical URL: behind a bar stands the version that it must have."""
+    if term.modifier:
+        return condition(term)
+    found: list[Expression] = []
+    for text in term.texts():
+        url, bar, version = text.partition("|")
+        asked = In(term.path, frozenset({url}))
+        is_version = In(_VERSION, frozenset({"~" + escape(version.casefold())}))
+        found.append(all_of(asked, is_version) if bar and version else asked)
+    plain = [each for each in found if isinstance(each, In)]
+    alike = In(term.path, frozenset(value for each in plain for value in each.values))
+    return any_of(*([alike] if plain else []), *(each for each in found if not isinstance(each, In)))
 
 
 def below(term: Term, text: str) -> Expression:

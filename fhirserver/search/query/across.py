@@ -16,6 +16,7 @@ from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly
 from fhirserver.search.query.includes import INCLUDES
 from fhirserver.search.query.parse import ELSEWHERE, parse_search
+from fhirserver.search.query.unsupported import Refused
 from fhirserver.search.registry import resource_types
 from fhirserver.search.request import Bounds, SearchRequest
 
@@ -115,6 +116,6 @@ def _unsupported(
         try:
             parsed(resource_type, [pair])
         except BadRequest as refusal:
-            if refusal.issues[0].code != "not-supported":
+            if isinstance(refusal, Refused) or refusal.issues[0].code != "not-supported":
                 raise
             yield refusal.issues[0].diagnostics

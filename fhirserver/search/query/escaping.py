@@ -1,6 +1,6 @@
 r"""The escapes of search values: `\,` `\|` `\$` `\\`, where the bare marks divide.
 
-A comma divides alternatives, a bar the parts of a token, a dollar the parts of a composite. Any other backslash is itself.
+A comma divides alternatives, a bar the parts of a token, a dollar the parts of a composite. R4 knows no other backslash.
 
 https://hl7.org/fhir/R4/search.html#escaping
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 _ESCAPED = re.compile(r"\\([,|$\\])")
+_WHOLE = re.compile(r"(?:[^\\]|\\[,|$\\])*", re.DOTALL)
 
 
 def divide(text: str, mark: str) -> list[str]:
@@ -28,6 +29,11 @@ def divide(text: str, mark: str) -> list[str]:
         place += 1
     parts.append(text[start:])
     return parts
+
+
+def is_escaped(text: str) -> bool:
+    """Whether every backslash is part of an escape."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def unescape(text: str) -> str:

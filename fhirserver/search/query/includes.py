@@ -1,6 +1,6 @@
 """`_include` and `_revinclude`, with `:iterate`, the wildcard and a target type.
 
-A wildcard stands for every reference parameter of its type. What goes one step starts from the matches; what iterates starts from
+A wildcard stands for every reference parameter of its type, and alone for those of every type. What goes one step starts from the matches; what iterates starts from
 what was included as well. A canonical reference leads to what has that URL, whatever its id.
 
 https://hl7.org/fhir/R4/search.html#include
@@ -28,6 +28,9 @@ WILDCARD: Final = "*"
 
 
 def _include(result: ResultParameters, value: str, *, iterate: bool) -> str:
+    if value == WILDCARD and iterate:
+        result.includes.update(dict.fromkeys(_all(result.definitions, reverse=False, iterate=True)))
+        return value
     asked = _Asked.parse(result, "_include", value, iterate=iterate)
     if asked.source_type != result.resource_type and not iterate:
         raise Unsupported(
@@ -39,12 +42,23 @@ def _include(result: ResultParameters, value: str, *, iterate: bool) -> str:
 
 
 def _revinclude(result: ResultParameters, value: str, *, iterate: bool) -> str:
-    asked = _Asked.parse(result, "_revinclude", value, iterate=iterate)
-    found = [each for each in asked.includes(reverse=True) if iterate or _leads_to(result, each)]
+    if value == WILDCARD:
+        asked = _all(result.definitions, reverse=True, iterate=iterate)
+    else:
+        asked = _Asked.parse(result, "_revinclude", value, iterate=iterate).includes(reverse=True)
+    found = [each for each in asked if iterate or _leads_to(result, each)]
     if not found:
         raise Unsupported(f"'{value[:100]}' does not point to {result.resource_type}.")
     result.includes.update(dict.fromkeys(found))
     return value
+
+
+def _all(definitions: Definitions, *, reverse: bool, iterate: bool) -> Iterator[Include]:
+    """Every reference parameter of every type."""
+    for source_type in sorted(resource_types(definitions)):
+        for code in _codes(definitions, source_type, WILDCARD, None):
+            canonical = canonical_targets(definitions, source_type, code)
+            yield Include(source_type, code, None, reverse, iterate, canonical)
 
 
 def _leads_to(result: ResultParameters, include: Include) -> bool:
@@ -86,8 +100,6 @@ class _Asked:
         definitions = result.definitions
         name = f"{name}:iterate" if iterate else name
         if value == WILDCARD:
-            if name != "_include":
-                raise Unsupported(f"'{name}' of everything is not supported: name the type, as in 'Provenance:*'.")
             value = f"{result.resource_type}:{WILDCARD}"
         parts = value.split(":")
         if len(parts) not in (2, 3) or not all(parts):

@@ -16,15 +16,18 @@ from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly
 from fhirserver.search.expression import Expression, In, all_of
 from fhirserver.search.parameters.term import Circumstances
+from fhirserver.search.query import contained
 from fhirserver.search.query.criteria import Reader
 from fhirserver.search.query.criteria.plain import looked_up
 from fhirserver.search.query.result import READERS, ResultParameters
-from fhirserver.search.query.unsupported import Unsupported
+from fhirserver.search.query.unsupported import Refused, Unsupported, UnsupportedAlways
 from fhirserver.search.registry import PAIR, Registry, Searchable, registry, resource_types
 from fhirserver.search.request import Bounds, SearchRequest
 
 ELSEWHERE = frozenset({"_format", "_pretty"})
 """Parameters of every interaction; they are read where the answer is written."""
+
+QUERY = "_query"
 
 _PAIRS = 100
 """So many combinations of patients and codes are looked up as pairs; beyond, each by itself."""
@@ -49,6 +52,7 @@ def parse_search(
     if len(pairs) > bounds.parameters:
         raise TooCostly(f"A search has at most {bounds.parameters} parameters.")
     reading = _Reading(definitions, resource_type, base_url, now, bounds)
+    reading.result.contained = contained.wanted(pairs) if bounds.contained else None
     for name, value in pairs:
         if name in ELSEWHERE:
             continue
@@ -57,6 +61,8 @@ def parse_search(
             continue
         try:
             reading.take(name, value)
+        except UnsupportedAlways as reason:
+            raise Refused(str(reason), code="not-supported") from None
         except Unsupported as reason:
             if not lenient:
                 raise BadRequest(str(reason), code="not-supported") from None
@@ -89,18 +95,21 @@ class _Reading:
         """Read one parameter. Raises Unsupported, BadRequest or TooCostly."""
         if len(value) > self.bounds.value_length:
             raise TooCostly(f"A parameter's value has at most {self.bounds.value_length} characters.")
+        if name == QUERY:
+            raise UnsupportedAlways("There are no named queries here: '_query' cannot be asked for.")
         if name in READERS:
             self.used.append((name, self.result.take(name, value)))
             return
+        contained.check(self.result, name, value)
         if self.reader.follows(name):
             expression = self.reader.read(self.resource_type, name, value)
             if expression is not None:
-                self.followed.append(expression)
+                self.followed.append(contained.checked(self.result, None, expression))
         else:
             searchable, modifier = looked_up(self.result.definitions, self.resource_type, name)
             expression = self.reader.plain(name, self.registry, searchable, modifier, value)
             if expression is not None:
-                self.asked.append((searchable, expression))
+                self.asked.append((searchable, contained.checked(self.result, searchable, expression)))
         if expression is None:
             self.ignore(name)
         else:
@@ -110,14 +119,15 @@ class _Reading:
         """The request, complete."""
         result = self.result
         pairs, rest = _paired(self.registry, self.asked)
+        expression = all_of(
+            *pairs,
+            *_of_patients(self.registry, rest),
+            *(expression for _, expression in rest),
+            *self.followed,
+        )
         return SearchRequest(
             self.resource_type,
-            all_of(
-                *pairs,
-                *_of_patients(self.registry, rest),
-                *(expression for _, expression in rest),
-                *self.followed,
-            ),
+            expression,
             result.sort,
             result.count,
             result.total,
@@ -127,6 +137,7 @@ class _Reading:
             tuple(result.notices),
             _patients(self.resource_type, self.registry, self.asked),
             result.subset(),
+            contained.containment(result, expression),
         )
 
 

@@ -11,6 +11,7 @@ from typing import cast
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly
+from fhirserver.search.query import contained
 from fhirserver.search.query.includes import INCLUDES
 from fhirserver.search.query.unsupported import Unsupported
 from fhirserver.search.registry import registry
@@ -27,6 +28,9 @@ class ResultParameters:
     definitions: Definitions
     resource_type: str
     bounds: Bounds
+    contained: str | None = None
+    """What `_contained` says, where contained resources may be found."""
+    contained_alone: bool = False
     sort: tuple[SortKey, ...] = ()
     count: int = 0
     total: Total = "none"
@@ -42,6 +46,7 @@ class ResultParameters:
 
     def take(self, name: str, value: str) -> str:
         """Read one parameter; the answer is the value that the self link shows. Raises Unsupported or BadRequest."""
+        contained.check(self, name, value)
         reader, repeats = READERS[name]
         if not repeats:
             if name in self.seen:
@@ -53,7 +58,7 @@ class ResultParameters:
         """What of each resource is sent. Raises BadRequest for parameters that do not go together."""
         if self.summary == "text" and self.includes:
             raise BadRequest("'_summary=text' does not go together with included resources.")
-        return subset(self.summary, self.elements)
+        return contained.typed(self, subset(self.summary, self.elements))
 
 
 def subset(summary: Summary | None, elements: Subset | None) -> Subset:
@@ -66,7 +71,7 @@ def subset(summary: Summary | None, elements: Subset | None) -> Subset:
 
 
 def _sort(result: ResultParameters, value: str) -> str:
-    keys: dict[str, SortKey] = {}
+    keys = {each.code: each for each in result.sort}
     searchable = registry(result.definitions, result.resource_type).searchable
     for part in value.split(","):
         descending = part.startswith("-")
@@ -144,24 +149,13 @@ def read_elements(definitions: Definitions, resource_type: str, value: str) -> S
     return Subset(None, frozenset(own), frozenset(typed))
 
 
-def _contained(_: ResultParameters, value: str) -> str:
-    if value != "false":
-        raise Unsupported("Contained resources are not found by themselves: of '_contained' only 'false' is supported.")
-    return value
-
-
-def _contained_type(_: ResultParameters, __: str) -> str:
-    raise Unsupported("Contained resources are not found by themselves: '_containedType' is not supported.")
-
-
 READERS: Mapping[str, tuple[Callable[[ResultParameters, str], str], bool]] = {
-    "_sort": (_sort, False),
+    "_sort": (_sort, True),
     "_count": (_count, False),
     "_total": (_total, False),
     "_summary": (_summary, False),
     "_elements": (_elements, False),
-    "_contained": (_contained, False),
-    "_containedType": (_contained_type, False),
+    **contained.READERS,
     **{name: (reader, True) for name, reader in INCLUDES.items()},
 }
 """The result parameters that work, and whether each may stand in a query more than once."""

@@ -2,13 +2,15 @@
 
 They come in rounds: the first starts from the matches, each further one, for what iterates, from what the last one brought. What
 is there already is not brought again, so rounds end; that their number has a bound keeps a long row of links from being walked
-one query a link.
+one query a link. A round asks each type once, some types side by side, whatever the number of parameters; all rounds together
+have the time of one query.
 
 https://hl7.org/fhir/R4/search.html#revinclude
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +32,8 @@ IDS: Final = 5_000
 """Ids in one query."""
 ROUNDS: Final = 10
 """How often what was included leads further."""
+SIDE_BY_SIDE: Final = 6
+"""Types that are asked at the same time."""
 
 LIVE: Final = In("deleted", frozenset({False}))
 
@@ -49,27 +53,28 @@ async def included(
 ) -> tuple[list[Version], bool]:
     """What the includes of these matches bring, no match among it, and whether a bound cut it short."""
     including = _Including(mongo, includes, permit)
-    including.seen.update(f"{resource_type}/{row['_id']}" for row in rows)
+    including.seen[resource_type].update(row["_id"] for row in rows)
     return await including.run({resource_type: rows})
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A query: the type, the condition, the index, and for what refers by URL the path and the URLs with their versions."""
+    """A query: the type, the condition, the index, and for what refers by URL the paths and the URLs with their versions."""
 
     resource_type: str
     expression: Expression
     hint: str | None
-    by_url: tuple[str, frozenset[str]] | None = None
+    by_url: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def accepts(self, row: Document) -> bool:
         """Whether a row that refers to some version of a URL, or to a resource, refers to one of these."""
-        if self.by_url is None:
-            return True
-        path, targets = self.by_url
-        references = value_at(row, path) or ()
-        versioned = {each.partition("|")[0] for each in references if "|" in each}
-        return any(each in targets for each in references if each not in versioned)
+        return not self.by_url or any(_refers(row, path, targets) for path, targets in self.by_url)
+
+
+def _refers(row: Document, path: str, targets: frozenset[str]) -> bool:
+    references = value_at(row, path) or ()
+    versioned = {each.partition("|")[0] for each in references if "|" in each}
+    return any(each in targets for each in references if each not in versioned)
 
 
 @dataclass(slots=True)
@@ -79,16 +84,21 @@ class _Including:
     mongo: Mongo
     includes: Sequence[Include]
     permit: Permit
-    seen: set[str] = field(default_factory=set)
+    seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     found: list[Version] = field(default_factory=list)
+    _until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._until = asyncio.get_running_loop().time() + self.mongo.query_ms / 1_000
 
     async def run(self, rows: Mapping[str, Sequence[Document]]) -> tuple[list[Version], bool]:
         """Round by round, until nothing new comes."""
         includes = self.includes
         for _ in range(ROUNDS):
             new: defaultdict[str, list[Document]] = defaultdict(list)
-            for wanted in _queries(includes, rows):
-                if not await self._take(wanted, new):
+            queries = list(_queries(includes, rows))
+            for start in range(0, len(queries), SIDE_BY_SIDE):
+                if not await self._take(queries[start : start + SIDE_BY_SIDE], new):
                     return self.found, True
             includes = [each for each in self.includes if each.iterate]
             if not includes or not new:
@@ -96,31 +106,45 @@ class _Including:
             rows = new
         return self.found, True
 
-    async def _take(self, wanted: _Wanted, new: defaultdict[str, list[Document]]) -> bool:
-        """Ask one query and keep what is new of it; False where the bound is reached."""
+    async def _take(self, some: Sequence[_Wanted], new: defaultdict[str, list[Document]]) -> bool:
+        """Ask these queries and keep what is new; False where a bound is reached."""
+        left = int((self._until - asyncio.get_running_loop().time()) * 1_000)
+        if left < 1:
+            return False
+        answers = await asyncio.gather(*(self._rows(wanted, left) for wanted in some))
+        for wanted, (rows, is_all) in zip(some, answers, strict=True):
+            resource_type = wanted.resource_type
+            for row in rows:
+                if row["_id"] in self.seen[resource_type] or not wanted.accepts(row):
+                    continue
+                if len(self.found) == INCLUDED:
+                    return False
+                self.seen[resource_type].add(row["_id"])
+                self.found.append(as_version(resource_type, row))
+                new[resource_type].append(row)
+            if not is_all:
+                return False
+        return True
+
+    async def _rows(self, wanted: _Wanted, left: int) -> tuple[Sequence[Document], bool]:
+        """What a query gives, as far as there is room, and whether it is all."""
         resource_type = wanted.resource_type
         expression = all_of(wanted.expression, LIVE, self.permit.of(resource_type))
         if isinstance(expression, Nothing):
-            return True
-        paths = {*reference_paths(resource_type, self.includes), *([wanted.by_url[0]] if wanted.by_url else [])}
+            return (), True
+        paths = {*reference_paths(resource_type, self.includes), *(path for path, _ in wanted.by_url)}
+        limit = INCLUDED - len(self.found) + len(self.seen[resource_type]) + 1
         query = Query(
             compile_filter(expression),
-            limit=INCLUDED + len(self.seen) + 1,
+            limit=limit,
             projection={**TEXT_FIELDS, **dict.fromkeys(sorted(paths), 1)},
             sort=BY_ID,
             hint=wanted.hint,
+            time_limit=left,
             naive=True,
         )
-        for row in await self.mongo.find(resource_type, query):
-            key = f"{resource_type}/{row['_id']}"
-            if key in self.seen or not wanted.accepts(row):
-                continue
-            if len(self.found) == INCLUDED:
-                return False
-            self.seen.add(key)
-            self.found.append(as_version(resource_type, row))
-            new[resource_type].append(row)
-        return True
+        rows = await self.mongo.find(resource_type, query)
+        return rows, len(rows) < limit
 
 
 def _queries(includes: Sequence[Include], rows: Mapping[str, Sequence[Document]]) -> Iterator[_Wanted]:
@@ -135,9 +159,12 @@ def _queries(includes: Sequence[Include], rows: Mapping[str, Sequence[Document]]
             yield _Wanted(target_type, In("_id", frozenset(ids[start : start + IDS])), "_id_")
     for target_type in sorted(named):
         yield _Wanted(target_type, _of_urls(named[target_type]), None)
+    reverse: defaultdict[str, list[Include]] = defaultdict(list)
     for include in includes:
         if include.reverse:
-            yield from _referring(include, rows)
+            reverse[include.source_type].append(include)
+    for source_type, each in reverse.items():
+        yield from _referring(source_type, each, rows)
 
 
 def _follow(
@@ -173,18 +200,31 @@ def _of_urls(urls: set[str]) -> Expression:
     )
 
 
-def _referring(include: Include, rows: Mapping[str, Sequence[Document]]) -> Iterator[_Wanted]:
+def _referring(
+    source_type: str, includes: Sequence[Include], rows: Mapping[str, Sequence[Document]]
+) -> Iterator[_Wanted]:
+    """One query for all that refers to these rows from resources of one type."""
+    ways = [(f"index.{each.code}.r", frozenset(_addresses(each, rows))) for each in includes]
+    ways = [(path, references) for path, references in ways if references]
+    if not ways:
+        return
+    # `_refs` has the index; the parameters' own paths say which references these must be.
+    all_references = frozenset[str]().union(*(references for _, references in ways))
+    expression = all_of(
+        In("index._refs", all_references), any_of(*(In(path, references) for path, references in dict.fromkeys(ways)))
+    )
+    by_url = tuple(ways) if any(each.canonical for each in includes) else ()
+    yield _Wanted(source_type, expression, "references", by_url)
+
+
+def _addresses(include: Include, rows: Mapping[str, Sequence[Document]]) -> Iterator[str]:
+    """By what the rows can be referred to in this parameter."""
     for resource_type, targets in rows.items():
-        if not targets or include.target_type not in (None, resource_type):
-            continue
-        references = {f"{resource_type}/{row['_id']}" for row in targets}
-        if resource_type in include.canonical:
-            references |= {name for row in targets for name in _names(row)}
-        path = f"index.{include.code}.r"
-        # `_refs` has the index; the parameter's own path says which reference it must be.
-        expression = all_of(In("index._refs", frozenset(references)), In(path, frozenset(references)))
-        by_url = (path, frozenset(references)) if include.canonical else None
-        yield _Wanted(include.source_type, expression, "references", by_url)
+        if include.target_type in (None, resource_type):
+            for row in targets:
+                yield f"{resource_type}/{row['_id']}"
+                if resource_type in include.canonical:
+                    yield from _names(row)
 
 
 def _names(row: Document) -> Iterator[str]:

@@ -12,8 +12,8 @@ from fhirserver.model.outcome import BadRequest, TooCostly
 from fhirserver.search.expression import Exists, Expression, all_of, any_of, negate
 from fhirserver.search.parameters import string
 from fhirserver.search.parameters.term import Term
-from fhirserver.search.query.escaping import divide
-from fhirserver.search.query.unsupported import Unsupported
+from fhirserver.search.query.escaping import divide, is_escaped
+from fhirserver.search.query.unsupported import Unsupported, UnsupportedAlways
 from fhirserver.search.registry import Registry, Searchable, registry, resource_types
 
 
@@ -33,11 +33,16 @@ def looked_up(definitions: Definitions, resource_type: str, name: str) -> tuple[
         if found.targets and modifier not in found.targets:
             raise BadRequest(f"The parameter '{code}' does not point to {modifier}.")
         return found, modifier
-    raise Unsupported(f"The parameter '{code}' has no modifier ':{modifier[:100]}' on this server.")
+    raise UnsupportedAlways(f"The parameter '{code}' has no modifier ':{modifier[:100]}' on this server.")
 
 
 def alternatives(name: str, value: str, most: int) -> tuple[str, ...]:
-    """The values between commas, still escaped, the empty ones left out. Raises TooCostly."""
+    """The values between commas, still escaped, the empty ones left out. Raises BadRequest or TooCostly."""
+    if "\\" in value and not is_escaped(value):
+        raise BadRequest(
+            f"The parameter '{name[:100]}' cannot be read: a backslash stands before ',', '|', '$' or another backslash, "
+            "and is itself written twice."
+        )
     if "," not in value:
         return (value,) if value else ()
     found = tuple(part for part in divide(value, ",") if part)

@@ -17,12 +17,14 @@ from typing import Final
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, TooCostly
-from fhirserver.search.expression import Chain, Expression, Has, In, any_of
+from fhirserver.search.expression import Chain, Expression, Has, In, all_of, any_of, negate
 from fhirserver.search.parameters.term import Circumstances, Term
 from fhirserver.search.query.criteria import plain
+from fhirserver.search.query.criteria.current import CURRENT
+from fhirserver.search.query.escaping import unescape
 from fhirserver.search.query.includes import canonical_targets
 from fhirserver.search.query.unsupported import Unsupported
-from fhirserver.search.registry import Registry, Searchable, registry, resource_types
+from fhirserver.search.registry import PROHIBITS, Registry, Searchable, registry, resource_types
 from fhirserver.search.request import Bounds
 
 HAS: Final = "_has"
@@ -56,7 +58,7 @@ class Reader:
         if name == FILTER:
             return self._filter(resource_type, value)
         if name == LIST:
-            return self._list(value)
+            return self._list(resource_type, value)
         if name.startswith(f"{HAS}:"):
             return self._has(resource_type, name, value)
         if "." in name:
@@ -140,13 +142,28 @@ class Reader:
         self._count(step)
         return None if asked is None else Has(source_type, searchable.path, asked)
 
-    def _list(self, value: str) -> Expression | None:
-        ids = plain.alternatives(LIST, value, self.bounds.alternatives)
-        if any(each.startswith("$") for each in ids):
-            raise Unsupported("The functional lists ('$current-...') are not kept here: name a List by its id.")
-        self._count(LIST)
-        item = registry(self.definitions, "List").searchable["item"]
-        return Has("List", item.path, In(_ID, frozenset(ids))) if ids else None
+    def _list(self, resource_type: str, value: str) -> Expression | None:
+        named = [unescape(each) for each in plain.alternatives(LIST, value, self.bounds.alternatives)]
+        if not named:
+            return None
+        found = [self._current(resource_type, each) for each in named if each.startswith("$")]
+        ids = frozenset(each for each in named if not each.startswith("$"))
+        if ids:
+            self._count(LIST)
+            item = registry(self.definitions, "List").searchable["item"]
+            found.append(Has("List", item.path, In(_ID, ids)))
+        return any_of(*found)
+
+    def _current(self, resource_type: str, name: str) -> Expression:
+        """What of this type is on one of R4's current lists."""
+        if name not in CURRENT:
+            raise Unsupported(f"The current lists are {', '.join(CURRENT)}; any other List is named by its id.")
+        filters = CURRENT[name]
+        if resource_type not in filters:
+            raise Unsupported(f"On the list '{name}' is {' and '.join(filters)}, not {resource_type}.")
+        return all_of(
+            self._filter(resource_type, filters[resource_type]), negate(In(f"index.{PROHIBITS}", frozenset({True})))
+        )
 
     def _filter(self, resource_type: str, value: str) -> Expression:
         # Not above: filters are made of criteria, and criteria of filters.
