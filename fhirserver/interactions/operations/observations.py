@@ -36,6 +36,16 @@ class Gathered:
     resource: Resource
 
     @property
+    def start(self) -> int | None:
+        """The first microsecond of its effective time, if it has one."""
+        for name in ("effectiveDateTime", "effectiveInstant"):
+            if isinstance(value := self.resource.get(name), str):
+                return interval(value)[0]
+        period = self.resource.get("effectivePeriod", {})
+        start = period.get("start") or period.get("end")
+        return interval(start)[0] if start else None
+
+    @property
     def time(self) -> int:
         """The last microsecond of its effective time; that of none lies before all others."""
         for name in ("effectiveDateTime", "effectiveInstant"):

@@ -1,6 +1,6 @@
 """The statistics of `$stats`, over exact values.
 
-Deviation and variance are those of a sample; percentiles are interpolated between the two values around them; skew and kurtosis
+Deviation and variance are those of a sample; the regression is by least squares; percentiles are interpolated between the two values around them; skew and kurtosis
 (in excess of a normal distribution's) are by moments.
 
 https://hl7.org/fhir/R4/valueset-observation-statistics.html
@@ -91,6 +91,19 @@ STATISTICS: Final[Mapping[str, Callable[[Values], Fraction | None]]] = {
     "kurtosis": _kurtosis,
 }
 """Each statistic of the values; None where so few values have none."""
+REGRESSION: Final = "regression"
+
+
+def regression(points: Sequence[tuple[Fraction, Fraction]]) -> tuple[Fraction, Fraction] | None:
+    """The gradient of the line through these points, and where it meets 0; None where they do not lie beside each other."""
+    mean, height = (_mean([point[axis] for point in points]) for axis in (0, 1)) if points else (Fraction(), Fraction())
+    spread = sum(((x - mean) ** 2 for x, _ in points), Fraction())
+    if not spread:
+        return None
+    gradient = sum(((x - mean) * (y - height) for x, y in points), Fraction()) / spread
+    return gradient, height - gradient * mean
+
+
 COUNTS: Final = ("count", "total-count")
 """How many values there were, and how many Observations, those without a usable value among them."""
 UNITLESS: Final = frozenset((*COUNTS, "skew", "kurtosis"))

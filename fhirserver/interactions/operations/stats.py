@@ -1,6 +1,7 @@
 """The operation `$stats`: statistics over the measured values of a subject, for each code that is asked for.
 
-What is counted is what the caller sees. Values are brought into the unit of the newest one.
+What is counted is what the caller sees. Values are brought into the unit of the newest one. The regression is over the days since the
+first of them, and has two components: its gradient, in that unit a day, and its intercept.
 
 https://hl7.org/fhir/R4/observation-operation-stats.html
 """
@@ -18,7 +19,15 @@ from fhirserver.fhirpath.values.quantities import in_unit_of
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather, parsed
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
-from fhirserver.interactions.operations.statistics import COUNTS, SQUARED, STATISTICS, UNITLESS, as_decimal
+from fhirserver.interactions.operations.statistics import (
+    COUNTS,
+    REGRESSION,
+    SQUARED,
+    STATISTICS,
+    UNITLESS,
+    as_decimal,
+    regression,
+)
 from fhirserver.model.dates import instant
 from fhirserver.model.json import Number
 from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable
@@ -32,6 +41,7 @@ _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UCUM: Final = "http://unitsofmeasure.org"
 _INVALID: Final = frozenset(("entered-in-error", "cancelled", "registered"))
 _MOST_HOURS: Final = 24 * 366 * 200
+_DAY: Final = 24 * 60 * 60 * 1_000_000
 _TOO_MANY: Final = f"More than {SOURCES} Observations are the source; give a limit."
 
 Coding = dict[str, str]
@@ -59,7 +69,7 @@ def _statistics(invocation: Invocation) -> list[str]:
     wanted = list(
         dict.fromkeys(each.strip() for text in invocation.parameters["statistic"] for each in text.split(","))
     )
-    known = (*STATISTICS, *COUNTS)
+    known = (*STATISTICS, *COUNTS, REGRESSION)
     for each in wanted:
         if each not in known:
             raise BadRequest(f"The statistic is one of {', '.join(known)}.", code="not-supported")
@@ -128,25 +138,58 @@ def _observation(coding: Coding, subject: str, period: dict[str, str], component
 
 
 def _components(coding: Coding, found: Sequence[Gathered], wanted: Sequence[str]) -> list[dict[str, Any]]:
-    amounts = [
-        each for one in found if one.resource.get("status") not in _INVALID for each in _measured(coding, one.resource)
+    measured = [
+        (one.start, each)
+        for one in found
+        if one.resource.get("status") not in _INVALID
+        for each in _measured(coding, one.resource)
     ]
-    values, unit = _in_one_unit(coding, amounts)
+    values, unit = _in_one_unit(coding, [each for _, each in measured])
     counts = {"count": len(values), "total-count": len(found)}
-    return [_component(each, counts, values, unit) for each in wanted]
+    ordered = sorted(values)
+    components: list[dict[str, Any]] = []
+    for each in wanted:
+        if each == REGRESSION:
+            components += _regression([start for start, _ in measured], values, unit)
+        else:
+            components.append(_statistic(each, counts, ordered, unit))
+    return components
+
+
+def _statistic(
+    statistic: str, counts: dict[str, int], values: Sequence[Fraction], unit: dict[str, str]
+) -> dict[str, Any]:
+    if statistic in counts:
+        return _component(statistic, Fraction(counts[statistic]), {})
+    value = STATISTICS[statistic](values) if values else None
+    return _component(statistic, value, {} if statistic in UNITLESS or statistic in SQUARED else unit)
+
+
+def _regression(
+    starts: Sequence[int | None], values: Sequence[Fraction], unit: dict[str, str]
+) -> Sequence[dict[str, Any]]:
+    """The gradient and the intercept over those that have a time."""
+    known = [(start, value) for start, value in zip(starts, values, strict=True) if start is not None]
+    first = min((start for start, _ in known), default=0)
+    line = regression([(Fraction(start - first, _DAY), value) for start, value in known])
+    gradient, intercept = line or (None, None)
+    daily = {name: each if name == "system" else f"{each}/d" for name, each in unit.items()}
+    return (
+        _component(REGRESSION, gradient, daily, "gradient"),
+        _component(REGRESSION, intercept, unit, "intercept"),
+    )
 
 
 def _component(
-    statistic: str, counts: dict[str, int], values: Sequence[Fraction], unit: dict[str, str]
+    statistic: str, value: Fraction | None, unit: dict[str, str], which: str | None = None
 ) -> dict[str, Any]:
-    component: dict[str, Any] = {"code": {"coding": [{"system": _SYSTEM, "code": statistic}]}}
-    if statistic in counts:
-        return component | {"valueQuantity": {"value": counts[statistic]}}
-    value = STATISTICS[statistic](values) if values else None
+    code: dict[str, Any] = {"coding": [{"system": _SYSTEM, "code": statistic}]}
+    if which is not None:
+        code["text"] = which
     if value is None:
-        return component | {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "not-applicable"}]}}
-    measured = {} if statistic in UNITLESS or statistic in SQUARED else unit
-    return component | {"valueQuantity": {"value": as_decimal(value), **measured}}
+        absent = {"coding": [{"system": _ABSENT, "code": "not-applicable"}]}
+        return {"code": code, "dataAbsentReason": absent}
+    return {"code": code, "valueQuantity": {"value": as_decimal(value), **unit}}
 
 
 def _measured(coding: Coding, resource: Resource) -> Iterable[dict[str, Any]]:
@@ -166,7 +209,7 @@ def _is_about(coding: Coding, element: Resource) -> bool:
 
 
 def _in_one_unit(coding: Coding, quantities: Sequence[dict[str, Any]]) -> tuple[list[Fraction], dict[str, str]]:
-    """The values in the unit of the newest, in ascending order, and that unit."""
+    """The values in the unit of the newest, and that unit."""
     if not quantities:
         return [], {}
     newest = quantities[0]
@@ -180,7 +223,7 @@ def _in_one_unit(coding: Coding, quantities: Sequence[dict[str, Any]]) -> tuple[
                 f"The values of {coding['code']} have units that cannot be brought into one: {', '.join(units)[:200]}."
             )
         found.append(Fraction(value))
-    return sorted(found), {name: newest[name] for name in ("unit", "system", "code") if name in newest}
+    return found, {name: newest[name] for name in ("unit", "system", "code") if name in newest}
 
 
 def _amount(quantity: dict[str, Any]) -> Amount:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirserver.interactions.operations.statistics import STATISTICS, as_decimal
+from fhirserver.interactions.operations.statistics import STATISTICS, as_decimal, regression
 
 numbers = st.lists(st.fractions(-1000, 1000, max_denominator=100), min_size=2, max_size=20).map(sorted)
 
@@ -37,6 +37,18 @@ def test_they_are_those_of_the_library(values: list[Fraction]) -> None:
     deviation = STATISTICS["std-dev"](values)
     assert deviation is not None
     assert isclose(float(deviation), statistics.stdev([float(each) for each in values]), rel_tol=1e-9, abs_tol=1e-9)
+
+
+@given(st.lists(st.tuples(*[st.fractions(-1000, 1000, max_denominator=100)] * 2), max_size=20))
+def test_the_regression_is_that_of_the_library(points: list[tuple[Fraction, Fraction]]) -> None:
+    found = regression(points)
+    if len({x for x, _ in points}) < 2:
+        assert found is None
+        return
+    expected = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
+    assert found is not None
+    assert isclose(float(found[0]), float(expected.slope), rel_tol=1e-9, abs_tol=1e-9)
+    assert isclose(float(found[1]), float(expected.intercept), rel_tol=1e-9, abs_tol=1e-6)
 
 
 @given(numbers)
