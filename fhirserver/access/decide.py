@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,7 +22,7 @@ from fhirserver.access.classes import ACCESS_CLASS
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.consent import Verdict, verdict
 from fhirserver.access.effect import effective, permit_only
-from fhirserver.access.facts import DECIDING, Facts, Row, is_live, owners_of, rows_where, security
+from fhirserver.access.facts import DECIDING, PastFacts, Row, is_live, owners_of, rows_where, security
 from fhirserver.access.principal import Kind, Principal, allows, depends_on_consents
 from fhirserver.access.reach import Decided, Reads, Writes, visible
 from fhirserver.access.request import Request
@@ -43,7 +44,8 @@ Rules = dict[str, list[Mapping[str, Any]]]
 """The rules of each patient asked for."""
 SHARED_OWNERS: Final = 1_000
 """Owners in a permit that the reads of one turn share; past it each id has its own."""
-_SHARED: Final = frozenset(("read", "vread", "history-instance"))
+_OF_VERSIONS: Final = frozenset(("vread", "history-instance"))
+_SHARED: Final = frozenset(("read", *_OF_VERSIONS))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -57,7 +59,7 @@ class Granted(Permit):
 class Gate:
     """Decides, with what the store says at this moment."""
 
-    def __init__(self, facts: Facts, clock: Callable[[], datetime], *, max_owners: int = MAX_OWNERS) -> None:
+    def __init__(self, facts: PastFacts, clock: Callable[[], datetime], *, max_owners: int = MAX_OWNERS) -> None:
         self._facts = facts
         self._clock = clock
         self._max_owners = max_owners
@@ -124,7 +126,7 @@ _ANYTHING: Final = Decided(reads=frozenset((UNRESOLVED,)), creates=frozenset((UN
 class _Decision:
     """One decision under way: what has been read so far."""
 
-    def __init__(self, facts: Facts, principal: Principal, request: Request, now: int, max_owners: int) -> None:
+    def __init__(self, facts: PastFacts, principal: Principal, request: Request, now: int, max_owners: int) -> None:
         self._facts = facts
         self._principal = principal
         self._request = request
@@ -181,12 +183,24 @@ class _Decision:
         self.is_overfull = len(owners) > self._max_owners
         if not owners or self.is_overfull:
             owners = frozenset((UNRESOLVED,))
+        past = await self._past_owners(owners)
+        with suppress(TooCostly):
+            if past and len(owners | past) <= self._max_owners:
+                return await self._rules(owners | past), contexts
         try:
             return await self._rules(owners), contexts
         except TooCostly:
             # Saying so would tell that the id exists.
             self.is_overfull = True
             return {}, contexts
+
+    async def _past_owners(self, owners: frozenset[str]) -> frozenset[str]:
+        """Who else owned what is asked for: an old version is shown where they permit it, too."""
+        request = self._request
+        if request.interaction not in _OF_VERSIONS:
+            return frozenset()
+        asked = (self._facts.past_owners(request.resource_type, id, owners, DECIDING) for id in request.ids)
+        return frozenset().union(*await asyncio.gather(*asked))
 
     async def _for_search(self) -> Decided:
         request = self._request

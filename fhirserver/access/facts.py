@@ -30,6 +30,15 @@ class Facts(Protocol):
         """The rows with these ids, tombstones included; or at most `limit` live ones of which the expression is true."""
 
 
+class PastFacts(Facts, Protocol):
+    """The same, with what superseded versions say."""
+
+    async def past_owners(
+        self, resource_type: str, id: str, known: frozenset[str], permit: Permit, /
+    ) -> frozenset[str]:
+        """The owners of superseded versions of the resource that belong to others than the known ones too."""
+
+
 async def rows_where(facts: Facts, resource_type: str, expression: Expression, bound: int) -> list[dict[str, Any]]:
     """All live rows of which the expression is true. Raises TooCostly past the bound: half of the facts would be a leak."""
     rows = await facts.facts(resource_type, expression, DECIDING, limit=bound + 1)

@@ -28,6 +28,7 @@ from fhirserver.store.layout import LAYOUT_ROWS, Layout
 from fhirserver.store.reindex import Reindexer, Stride
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
+from fhirserver.store.resources.contained import Containers, find_contained
 from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
 from fhirserver.store.versions import Versions
@@ -71,7 +72,7 @@ class Store:
         self._bulk = Bulk(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
         self._transactor = Transactor(mongo, self._layout, self.fence, clock=clock, seal=seal, native_copy=native_copy)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
-        self._native_copy = native_copy
+        self.native_copy = native_copy
         self._is_started = False
 
     @classmethod
@@ -171,6 +172,13 @@ class Store:
         """The page of a search across types, each under its own permit, at this place."""
         return await find_across(self._mongo, self._layout, requests, permits, place)
 
+    async def find_contained(
+        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
+    ) -> Across:
+        """The page of a search of contained resources, in containers of these types as far as the permit shows them."""
+        containers = Containers(types, frozenset(await self._layout.types()))
+        return await find_contained(self._mongo, self._layout, request, containers, permit, place)
+
     async def facts(
         self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
     ) -> list[Document]:
@@ -180,9 +188,13 @@ class Store:
             return await self._facts.where(resource_type, which, permit, limit=limit)
         return await self._facts.of_ids(resource_type, which, permit)
 
+    async def past_owners(self, resource_type: str, id: str, known: frozenset[str], permit: Permit) -> frozenset[str]:
+        """The owners of superseded versions that belong to others than the known ones too."""
+        return await self._versions.past_owners(resource_type, id, known, permit)
+
     async def meta_in_use(self, resource_types: Iterable[str], permit: Permit) -> dict[str, list[Any]]:
         """The profiles, security labels and tags of the visible resources of these types. It needs the native copies."""
-        if not self._native_copy:
+        if not self.native_copy:
             raise NotSupported("This server keeps no native copies, so it does not know what is in use.")
         return await meta_in_use(self._mongo, resource_types, permit)
 

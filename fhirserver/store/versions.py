@@ -14,11 +14,14 @@ from typing import Final
 
 from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import Expression, In, Nothing, Range, all_of
+from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, Within, all_of, negate
 from fhirserver.search.permit import Permit
 from fhirserver.store.client import Document, Mongo, Query
 from fhirserver.store.coalesce import Coalescer, Kind
 
+PAST: Final = 1_000
+"""Superseded versions of one resource whose owners are looked at."""
+_OWNERS: Final = "security.owners"
 TEXT_FIELDS: Final = {"json": 1, "version": 1, "updated": 1, "method": 1, "created": 1}
 
 
@@ -78,6 +81,16 @@ class Versions:
             )
             found += [as_version(resource_type, row) for row in rows]
         return found, 1 + await self._count(resource_type, id, permit, current.version)
+
+    async def past_owners(self, resource_type: str, id: str, known: frozenset[str], permit: Permit) -> frozenset[str]:
+        """The owners of the visible superseded versions that are not the known ones' alone."""
+        wanted = all_of(permit.of(resource_type), Exists(_OWNERS), negate(Within(_OWNERS, known)))
+        if isinstance(wanted, Nothing):
+            return frozenset()
+        filter = compile_filter(all_of(In("_id.id", frozenset({id})), wanted))
+        query = Query(filter, limit=PAST, projection={_OWNERS: 1}, hint="instance", naive=True)
+        rows = await self._mongo.find(f"{resource_type}.history", query)
+        return frozenset(owner for row in rows for owner in row["security"]["owners"])
 
     async def _superseded(
         self, resource_type: str, id: str, permit: Permit, numbers: Expression, limit: int

@@ -19,6 +19,7 @@ class FakeFacts:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.past: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.asked: list[str] = []
 
     def put(self, resource: dict[str, Any], by: str = "operator", *, deleted: bool = False) -> dict[str, Any]:
@@ -30,7 +31,10 @@ class FakeFacts:
             "security": derive(resource_type, resource),
             "deleted": deleted,
         }
-        self.rows[resource_type, resource["id"]] = row
+        key = resource_type, resource["id"]
+        if key in self.rows:
+            self.past.setdefault(key, []).append(self.rows[key])
+        self.rows[key] = row
         return row
 
     def delete(self, resource_type: str, id: str, by: str = "operator") -> None:
@@ -49,6 +53,14 @@ class FakeFacts:
             ids = set(which)
             found = [row for row in self._of(resource_type) if row["_id"] in ids]
         return [row for row in found if match(visible, row)][:limit]
+
+    async def past_owners(
+        self, resource_type: str, id: str, known: frozenset[str], permit: Permit, /
+    ) -> frozenset[str]:
+        """Those of the versions that were put here before."""
+        self.asked.append(f"{resource_type}.history")
+        versions = (row["security"]["owners"] for row in self.past.get((resource_type, id), ()))
+        return frozenset(owner for owners in versions if not known.issuperset(owners) for owner in owners)
 
     def seen(self, permit: Permit, resource_type: str) -> set[str]:
         """The ids of a type that the permit shows."""

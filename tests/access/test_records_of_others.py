@@ -1,0 +1,102 @@
+"""What belongs to others than the patient who is asked about: old versions, and resources that only mention her.
+
+Each is judged by what its own owners permit: what they all permit is there, and what one of them does not permit is as if it had
+never been.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.access.conftest import World, consent, observation
+from tests.access.worlds import told
+
+
+@dataclass(frozen=True)
+class Family:
+    """Two patients who permit the clinic, and one who permits nobody; their ids are no other test's."""
+
+    world: World
+    token: str
+    carl: str
+    dora: str
+    emil: str
+
+    def id(self, name: str) -> str:
+        """An id of this family's."""
+        return f"{name}-{self.carl}"
+
+    async def put(self, *resources: dict[str, Any]) -> None:
+        """Write as the operator."""
+        for each in resources:
+            await self.world.open.put(each)
+
+    async def asks(self, path: str, **options: Any) -> Any:
+        """A request of the doctor's."""
+        return await self.world.asks(self.token, "GET", path, **options)
+
+
+@pytest.fixture
+async def family(world: World, doctor: str) -> Family:
+    mark = uuid.uuid4().hex[:8]
+    them = Family(world, doctor, f"carl-{mark}", f"dora-{mark}", f"emil-{mark}")
+    for name in (them.carl, them.dora, them.emil):
+        await them.put({"resourceType": "Patient", "id": name, "name": [{"family": mark}]})
+    for name in (them.carl, them.dora):
+        await them.put(consent(f"{name}-clinic", name, "Organization/clinic"))
+    return them
+
+
+async def test_an_old_version_is_shown_where_its_owner_permits_it_too(family: Family) -> None:
+    """access.md 3.3: each version by its own facts, and the current one by its own."""
+    id = family.id("moved")
+    await family.put(observation(id, family.carl), observation(id, family.dora))
+    assert (await family.asks(f"/Observation/{id}/_history/1")).json()["subject"]["reference"] == (
+        f"Patient/{family.carl}"
+    )
+    history = (await family.asks(f"/Observation/{id}/_history")).json()
+    assert (history["total"], len(history["entry"])) == (2, 2)
+    await family.put(consent(f"{family.carl}-clinic", family.carl, "Organization/clinic", status="inactive"))
+    assert (await family.asks(f"/Observation/{id}/_history/1")).status_code == 404
+    assert (await family.asks(f"/Observation/{id}/_history")).json()["total"] == 1
+
+
+async def test_an_old_version_of_one_who_does_not_permit_is_as_if_it_had_never_been(family: Family) -> None:
+    """SC-14: the version is answered like one that does not exist, and the history counts one."""
+    hidden, other = family.id("was-emils"), family.id("was-doras")
+    await family.put(observation(hidden, family.emil), observation(hidden, family.dora))
+    await family.put(observation(other, family.dora), observation(other, family.dora))
+    answers = [
+        told(await family.asks(f"/Observation/{id}/_history/{number}")) for id, number in ((hidden, 1), (other, 7))
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+    history = (await family.asks(f"/Observation/{hidden}/_history")).json()
+    assert (history["total"], len(history["entry"])) == (1, 1)
+
+
+async def test_what_both_own_needs_both_in_each_version(family: Family) -> None:
+    """An old version that Emil shared with Carl stays hidden, whoever permits the rest."""
+    id = family.id("shared")
+    await family.put(
+        observation(id, family.carl, focus=[{"reference": f"Patient/{family.emil}"}]),
+        observation(id, family.carl, focus=[{"reference": f"Patient/{family.dora}"}]),
+        observation(id, family.carl),
+    )
+    history = (await family.asks(f"/Observation/{id}/_history")).json()
+    assert [entry["response"]["etag"] for entry in history["entry"]] == ['W/"3"', 'W/"2"']
+
+
+async def test_a_history_of_a_hidden_record_is_one_of_an_absent_record(family: Family) -> None:
+    """SC-01, where an old version belongs to one who permits."""
+    id = family.id("now-emils")
+    await family.put(observation(id, family.carl), observation(id, family.emil))
+    for path in ("_history", "_history/1", "_history/2"):
+        hidden = told(await family.asks(f"/Observation/{id}/{path}"))
+        absent = told(await family.asks(f"/Observation/absent-{family.carl}/{path}"))
+        assert hidden == absent
+        assert hidden[0] == 404
