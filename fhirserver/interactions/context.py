@@ -50,6 +50,11 @@ class Reads(Protocol):
     ) -> Across:
         """The page of a search across types."""
 
+    async def find_contained(
+        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
+    ) -> Across:
+        """The page of a search of contained resources."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:

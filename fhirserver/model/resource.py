@@ -17,7 +17,8 @@ class Version(NamedTuple):
 
     `json` is the exact text as served, UTF-8, `meta` included; None for a deletion (a tombstone).
     `updated` is `meta.lastUpdated`, with zone UTC and whole milliseconds. `method` is the HTTP method that history shows, and
-    `created` says that there was no resource before it: none ever, or a deleted one.
+    `created` says that there was no resource before it: none ever, or a deleted one. `within` is the address of the container, of a
+    contained resource that is handed out by itself.
     A tuple, because a page makes many.
     """
 
@@ -28,6 +29,7 @@ class Version(NamedTuple):
     json: bytes | None
     method: str = "PUT"
     created: bool = False
+    within: str = ""
 
     @property
     def deleted(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Range, Some, Within
+from fhirserver.search.index import contained
 from fhirserver.store import quantities
 
 Order = tuple[tuple[str, int], ...]
@@ -23,6 +24,7 @@ class Index:
     """One index: the path it leads with, the order it keeps behind that, and the query it is there for.
 
     `narrows` says that one value of the lead is few documents, so the index is right even where it cannot give the order.
+    `is_partial` says that it has only those documents that have a value: the others cost nothing.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Index:
     order: Order
     serves: str
     narrows: bool = True
+    is_partial: bool = False
 
     @property
     def keys(self) -> Order:
@@ -59,9 +62,12 @@ REFERENCES = Index(
 QUANTITIES = Index(
     "quantities", quantities.PATH, BY_ID, "?value-quantity=gt5|system|code, and the composites with it", narrows=False
 )
+INSIDE = Index(
+    "inside", contained.INSIDE, BY_ID, "?_contained=true, and chains into contained resources", is_partial=True
+)
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
-EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES)
+EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES, INSIDE)
 
 
 def _dated(code: str) -> Index:

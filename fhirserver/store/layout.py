@@ -16,7 +16,7 @@ from fhirserver.model.outcome import Unavailable
 from fhirserver.store import indexes
 from fhirserver.store.client import Document, Mongo, Query, translated
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """The shape of the stored documents and what is derived in them. It grows when a `reindex` is needed."""
 
 FEED: Final = "feed"
@@ -168,4 +168,11 @@ def _types(collections: Iterable[str]) -> list[str]:
 
 
 def _definitions(resource_type: str) -> list[Document]:
-    return [{"name": index.name, "key": dict(index.keys)} for index in indexes.of(resource_type)]
+    return [_definition(index) for index in indexes.of(resource_type)]
+
+
+def _definition(index: indexes.Index) -> Document:
+    definition: Document = {"name": index.name, "key": dict(index.keys)}
+    if index.is_partial:
+        definition["partialFilterExpression"] = {index.lead: {"$exists": True}}
+    return definition

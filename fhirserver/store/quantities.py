@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fhirserver.search.expression import And, Expression, In, Or, Range, Scalar, Some, any_of
+from fhirserver.search.index.contained import CONTAINED
 from fhirserver.search.parameters.number import HIGHEST, LOWEST
 
 QUANTITIES: Final = "_quantities"
@@ -48,7 +49,7 @@ def among(expression: Expression) -> Expression | None:
             each = [among(term) for term in terms]
             known = [found for found in each if found is not None]
             return any_of(*known) if known and len(known) == len(each) else None
-        case Some(path, term):
+        case Some(path, term) if path != CONTAINED:
             last = path.rpartition(".")[2]
             return _interval(last, term) if last in (_WRITTEN, _BASE) else among(term)
         case _:

@@ -38,6 +38,7 @@ from fhirserver.store.layout import Layout
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.chains import answered
+from fhirserver.store.resources.contained import Containers, find_contained
 from fhirserver.store.versions import Versions
 
 LOCKS: Final = "locks"
@@ -113,6 +114,12 @@ class Tx:
     ) -> Across:
         """The page of a search across types, each under its own permit, at this place."""
         return await find_across(self._mongo, self._layout, requests, permits, place)
+
+    async def find_contained(
+        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
+    ) -> Across:
+        """The page of a search of contained resources, in containers of these types as far as the permit shows them."""
+        return await find_contained(self._mongo, self._layout, request, Containers(types), permit, place)
 
     async def answered(self, resource_type: str, expression: Expression, permit: Permit) -> Expression:
         """The expression without chains: true of the same resources of this type, also of those not written yet."""

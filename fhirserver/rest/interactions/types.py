@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from fhirserver.interactions.contained import search_contained
 from fhirserver.interactions.context import Services
 from fhirserver.interactions.create import create as create_interaction
 from fhirserver.interactions.search import Found, search_type
@@ -73,7 +74,10 @@ async def _search(request: Request, pairs: list[Pair]) -> Answer:
     def query() -> str:
         return f"{_path(request)}?{as_query(sorted(pair for pair in parsed.used if pair[0] != '_count'))}"
 
-    found = await search_type(request.context, parsed, query=query, cursor=cursor)
+    if parsed.containment is not None:
+        found = await search_contained(request.context, parsed, query=query(), cursor=cursor)
+    else:
+        found = await search_type(request.context, parsed, query=query, cursor=cursor)
     services = request.context.services
     found = await cut(services, parsed, found)
     body = searchset_bundle(services, _path(request), parsed, found, cursor)
@@ -99,7 +103,8 @@ def _parse(request: Request, pairs: list[Pair]) -> SearchRequest:
         lenient=request.preferences().lenient,
         base_url=services.base_url,
         now=services.clock(),
-        bounds=services.bounds,
+        # What is contained is in nobody's compartment.
+        bounds=replace(services.bounds, contained=not address.compartment),
     )
     if not address.compartment:
         return parsed

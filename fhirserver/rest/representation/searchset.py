@@ -120,7 +120,8 @@ def _bounded(url: str) -> str:
 
 def _found(base: bytes, version: Version, mode: bytes) -> bytes:
     type, id, text = version.resource_type.encode(), version.id.encode(), version.json or b"null"
-    return b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"%b"}}' % (base, type, id, text, mode)
+    address = b"%b#%b" % (version.within.encode(), id) if version.within else b"%b/%b" % (type, id)
+    return b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"%b"}}' % (base, address, text, mode)
 
 
 def _past(base_url: str, version: Version) -> bytes:

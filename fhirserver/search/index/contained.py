@@ -27,7 +27,7 @@ MOST: Final = 500
 REFERRED: Final = 100
 """Of these, how many are kept once more because another of them refers to them."""
 
-_FRAGMENTS: Final = "c"
+_FRAGMENTS: Final = "inner"
 _VALUES: Final = ("r", "f", "i")
 _LONGEST: Final = 100
 

@@ -2,7 +2,7 @@
 
 Stored are `r`, strings: `Type/id` for what is on this server however it was written, the address of what is elsewhere, and of a
 canonical the URL with and without its version (and `Type/id`, if it lies on this server); `i`, the tokens of logical references'
-identifiers; and `c`, the ids of contained resources. The version in a reference (`/_history/2`) is left out on both sides: a search finds
+identifiers; and `inner`, the ids of contained resources. The version in a reference (`/_history/2`) is left out on both sides: a search finds
 references to any version.
 
 `:below` of a canonical is true of all its versions, or of those that continue the one named (`url|1` of 1.0 and 1.1); `:above` of those that
@@ -139,12 +139,12 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
         elif isinstance(value, str) and value:
             _reference(value, circumstances.base_url, references, contained)
     if not references:
-        rest = {name: list(each) for name, each in (("i", identifiers), ("c", contained)) if each}
+        rest = {name: list(each) for name, each in (("i", identifiers), ("inner", contained)) if each}
         return (rest, None, None) if rest else None
     texts = list(references)
     stored: dict[str, Any] = {"r": texts, "i": list(identifiers)} if identifiers else {"r": texts}
     if contained:
-        stored["c"] = list(contained)
+        stored["inner"] = list(contained)
     return (stored, texts[0], texts[0]) if len(texts) == 1 else (stored, min(texts), max(texts))
 
 

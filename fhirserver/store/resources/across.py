@@ -7,14 +7,16 @@ https://hl7.org/fhir/R4/http.html#search
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store.client import Mongo
+from fhirserver.store.client import SLOW, Mongo
 from fhirserver.store.indexes import Order
 from fhirserver.store.layout import Layout
 from fhirserver.store.resources.find import Page, find
@@ -56,7 +58,8 @@ async def find_across(
     mongo: Mongo, layout: Layout, requests: Sequence[SearchRequest], permits: Sequence[Permit], place: Place | None
 ) -> Across:
     """The page at this place. The requests are of different types and want the same order, page and total."""
-    searches = _Searches(mongo, layout, requests, permits)
+    until = asyncio.get_running_loop().time() + mongo.query_ms / 1_000
+    searches = _Searches(mongo, layout, requests, permits, until)
     first = requests[0]
     total = await searches.total() if first.summary_count or first.total != "none" else None
     if first.summary_count or first.count < 1:
@@ -73,6 +76,8 @@ class _Searches:
     layout: Layout
     requests: Sequence[SearchRequest]
     permits: Sequence[Permit]
+    until: float
+    """When the time of all of them together is up."""
 
     async def total(self) -> int:
         """How many resources there are of all types."""
@@ -102,27 +107,29 @@ class _Searches:
         first = self.requests[0]
         order = order_of(first.sort)
         descending = order[0][1] < 0
-        found: list[tuple[Version, int]] = []
+        found: list[tuple[Version, int, Position]] = []
         has_more = False
         for number in range(len(self.requests)):
             position = None if place is None else _following(place, number, order)
             page = await self._find(number, self._of_size(number, first.count), position)
-            found += [(version, number) for version in page.matches]
-            has_more = has_more or page.next is not None
-        found.sort(key=lambda each: each[0].id, reverse=descending)
-        found.sort(key=lambda each: each[1])
-        found.sort(key=lambda each: each[0].updated, reverse=descending)
-        shown = found[: first.count]
-        if not (has_more or len(found) > len(shown)):
-            return [version for version, _ in shown], None
-        last, number = shown[-1]
-        following = Place(number, Position(signature(order), (last.updated,), last.id))
-        return [version for version, _ in shown], following
+            for place_in_page, version in enumerate(page.matches):
+                own = Position(signature(order), (version.updated,), version.id)
+                found.append((version, number, page.behind[place_in_page] if page.behind else own))
+            # What is of one container keeps its order: these sorts are stable, backwards too.
+            found.sort(key=lambda each: each[2].id, reverse=descending)
+            found.sort(key=lambda each: each[1])
+            found.sort(key=lambda each: each[0].updated, reverse=descending)
+            has_more = has_more or page.next is not None or len(found) > first.count
+            del found[first.count :]
+        shown = [version for version, _, _ in found]
+        return shown, Place(found[-1][1], found[-1][2]) if has_more and found else None
 
     def _of_size(self, number: int, count: int) -> SearchRequest:
         return replace(self.requests[number], count=count, total="none")
 
     async def _find(self, number: int, request: SearchRequest, position: Position | None) -> Page:
+        if asyncio.get_running_loop().time() > self.until:
+            raise TooCostly(SLOW)
         return await find(self.mongo, self.layout, request, self.permits[number], position)
 
 
@@ -133,4 +140,4 @@ def _following(place: Place, number: int, order: Order) -> Position | None:
         return position
     is_past = number < place.number
     descending = order[-1][1] < 0
-    return replace(position, id=_LAST_ID if is_past != descending else _FIRST_ID)
+    return replace(position, id=_LAST_ID if is_past != descending else _FIRST_ID, shown=0)

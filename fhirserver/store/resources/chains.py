@@ -13,13 +13,14 @@ https://hl7.org/fhir/R4/search.html#chaining and https://hl7.org/fhir/R4/search.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from fhirserver.model.outcome import TooCostly
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import (
+    All,
     And,
     Chain,
     Expression,
@@ -33,6 +34,7 @@ from fhirserver.search.expression import (
     negate,
     one_of,
 )
+from fhirserver.search.index import contained
 from fhirserver.search.pending import pending, steps
 from fhirserver.search.permit import Permit
 from fhirserver.store.client import SLOW, Document, Mongo, Query
@@ -45,6 +47,10 @@ FOLLOWED: Final = 10_000
 """Resources that the steps of one search find, all together."""
 FEW: Final = 1_000
 """Resources that are looked at one by one, instead of all that meet the steps."""
+
+
+Into = Callable[[str, Chain, Sequence[Document] | None], Awaitable[Expression]]
+"""What a chain means where it leads into contained resources: of the type that contains, and of few of that if they are known."""
 
 
 async def answered(
@@ -61,9 +67,16 @@ async def answered(
     if not steps(expression):
         return expression
     answering = _Answering(mongo, layout, permit, FOLLOWED)
-    return await (
-        answering.replaced(resource_type, expression, None) if of_any else answering.of(resource_type, expression)
-    )
+    return await (answering.anywhere(resource_type, expression) if of_any else answering.of(resource_type, expression))
+
+
+async def answered_inside(
+    mongo: Mongo, layout: Layout, resource_type: str, expression: Expression, permit: Permit
+) -> Expression:
+    """The same of contained resources of this type."""
+    if not steps(expression):
+        return expression
+    return await _Answering(mongo, layout, permit, FOLLOWED).anywhere(resource_type, expression)
 
 
 @dataclass(slots=True)
@@ -75,6 +88,7 @@ class _Answering:
     permit: Permit
     left: int
     _until: float = field(init=False)
+    _known: dict[tuple[str, Expression, str], Sequence[Document]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._until = asyncio.get_running_loop().time() + self.mongo.query_ms / 1_000
@@ -85,10 +99,10 @@ class _Answering:
             return expression
         few = await self._few(resource_type, expression)
         if few is None:
-            return await self.replaced(resource_type, expression, None)
+            return await self._replaced(resource_type, expression, None, self._containers)
         if not few:
             return Nothing()
-        found = await self.replaced(resource_type, expression, few)
+        found = await self._replaced(resource_type, expression, few, self._containers)
         return all_of(In("_id", frozenset(row["_id"] for row in few)), found)
 
     async def _few(self, resource_type: str, expression: Expression) -> Sequence[Document] | None:
@@ -102,24 +116,32 @@ class _Answering:
         if not way.is_narrow:
             return None
         starts = {f"{node.path}.r": 1 for term in terms for node in _starting(term) if isinstance(node, Chain)}
+        if starts:
+            starts[contained.INSIDE] = 1
         rows = await self._rows(resource_type, plain, starts, FEW + 1)
         return None if len(rows) > FEW else rows
 
-    async def replaced(self, resource_type: str, expression: Expression, few: Sequence[Document] | None) -> Expression:
+    async def anywhere(self, resource_type: str, expression: Expression) -> Expression:
+        """The same for what is not stored under an id: conditions take the place of ids."""
+        return await self._replaced(resource_type, expression, None, self._containing)
+
+    async def _replaced(
+        self, resource_type: str, expression: Expression, few: Sequence[Document] | None, into: Into
+    ) -> Expression:
         match expression:
             case And(terms):
                 found: list[Expression] = []
                 for term in terms:
-                    found.append(await self.replaced(resource_type, term, few))
+                    found.append(await self._replaced(resource_type, term, few, into))
                     if isinstance(found[-1], Nothing):
                         return found[-1]
                 return all_of(*found)
             case Or(terms):
-                return _united([await self.replaced(resource_type, term, few) for term in terms])
+                return _united([await self._replaced(resource_type, term, few, into) for term in terms])
             case Not(term):
-                return negate(await self.replaced(resource_type, term, few))
+                return negate(await self._replaced(resource_type, term, few, into))
             case Chain():
-                return await self._chain(expression, few)
+                return any_of(await self._chain(expression, few), await into(resource_type, expression, few))
             case Has():
                 return await self._has(resource_type, expression, few)
             case _:
@@ -129,20 +151,47 @@ class _Answering:
         path, term = f"{step.path}.r", step.term
         if few is not None:
             term = all_of(term, one_of("_id", *_ids(few, path, step.resource_type)))
-        rows = await self._followed(step.resource_type, term, {"_id": 1})
+        rows = await self._followed(step.resource_type, term, "_id")
         return one_of(path, *(f"{step.resource_type}/{row['_id']}" for row in rows))
+
+    async def _containing(self, _: str, step: Chain, __: Sequence[Document] | None) -> Expression:
+        """True of what contains the resource that the step leads to."""
+        term = await self.anywhere(step.resource_type, step.term)
+        return term if isinstance(term, Nothing) else contained.within(step.resource_type, term, _code(step))
+
+    async def _containers(self, resource_type: str, step: Chain, few: Sequence[Document] | None) -> Expression:
+        """The same by the ids of what is stored. Most resources contain nothing: then nothing is asked."""
+        link = contained.link(step.resource_type, _code(step))
+        if few is None:
+            any_at_all = not pending(step.term) or await self._rows(
+                resource_type, In(contained.INSIDE, frozenset((link,))), {}, 1
+            )
+            among: Expression = All() if any_at_all else Nothing()
+        else:
+            among = one_of("_id", *(row["_id"] for row in few if link in (value_at(row, contained.INSIDE) or ())))
+        if isinstance(among, Nothing):
+            return among
+        term = await self.anywhere(step.resource_type, step.term)
+        wanted = contained.led if few is None else contained.within
+        rows = await self._found(resource_type, all_of(among, wanted(step.resource_type, term, _code(step))), "_id")
+        return one_of("_id", *(row["_id"] for row in rows))
 
     async def _has(self, resource_type: str, step: Has, few: Sequence[Document] | None) -> Expression:
         path, term = f"{step.path}.r", step.term
         if few is not None:
             term = all_of(term, one_of(path, *(f"{resource_type}/{row['_id']}" for row in few)))
-        rows = await self._followed(step.resource_type, term, {path: 1})
+        rows = await self._followed(step.resource_type, term, path)
         return one_of("_id", *_ids(rows, path, resource_type))
 
-    async def _followed(self, resource_type: str, term: Expression, projection: Document) -> Sequence[Document]:
-        """What meets a step's term, which may have steps itself."""
-        term = await self.of(resource_type, term)
-        rows = await self._rows(resource_type, term, projection, self.left + 1)
+    async def _followed(self, resource_type: str, term: Expression, path: str) -> Sequence[Document]:
+        """What meets a step's term, which may have steps itself; the same step may come more than once."""
+        key = (resource_type, term, path)
+        if key not in self._known:
+            self._known[key] = await self._found(resource_type, await self.of(resource_type, term), path)
+        return self._known[key]
+
+    async def _found(self, resource_type: str, term: Expression, path: str) -> Sequence[Document]:
+        rows = await self._rows(resource_type, term, {path: 1}, self.left + 1)
         self.left -= len(rows)
         if self.left < 0:
             raise TooCostly(
@@ -182,6 +231,10 @@ def _starting(expression: Expression) -> Iterable[Chain | Has]:
             yield from _starting(term)
         case Chain() | Has():
             yield expression
+
+
+def _code(step: Chain) -> str:
+    return step.path.removeprefix("index.")
 
 
 def _ids(rows: Sequence[Document], path: str, resource_type: str) -> set[str]:

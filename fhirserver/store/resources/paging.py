@@ -10,7 +10,7 @@ https://hl7.org/fhir/R4/search.html#sort and https://hl7.org/fhir/R4/http.html#p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,21 +25,31 @@ _STALE = "The page link does not fit this search any more. Start the search agai
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A row that a page follows, or with `before` precedes: its value for each key of the order (None: it has none) and its id."""
+    """A row that a page follows, or with `before` precedes: its value for each key of the order (None: it has none) and its id.
+
+    Where only a part of the row was shown, of what it contains, the page begins with it, behind that part.
+    """
 
     order: str
     values: tuple[str | int | datetime | None, ...]
     id: str
     before: bool = False
+    shown: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """What a cursor carries."""
-        return {"order": self.order, "values": list(self.values), "id": self.id, "before": self.before}
+        return {
+            "order": self.order,
+            "values": list(self.values),
+            "id": self.id,
+            "before": self.before,
+            "shown": self.shown,
+        }
 
     @classmethod
     def from_dict(cls, sealed: Mapping[str, Any]) -> Position:
         """The position that a cursor carried."""
-        return cls(sealed["order"], tuple(sealed["values"]), sealed["id"], sealed["before"])
+        return cls(sealed["order"], tuple(sealed["values"]), sealed["id"], sealed["before"], sealed.get("shown", 0))
 
 
 def order_of(keys: Sequence[SortKey]) -> Order:
@@ -62,6 +72,16 @@ def checked(position: Position | None, order: Order) -> Position | None:
     if position is not None and position.order != signature(order):
         raise BadRequest(_STALE)
     return position
+
+
+def with_its_row(position: Position | None, order: Order) -> Position | None:
+    """The position from which the row itself follows, where only a part of it was shown."""
+    if position is None or not position.shown:
+        return position
+    start, last = position.id[:-1], position.id[-1:]
+    # No id lies between: none has a character so high, or so low.
+    neighbour = f"{start}{chr(ord(last) - 1)}\U0010ffff" if order[-1][1] > 0 else f"{position.id}\0"
+    return replace(position, id=neighbour)
 
 
 def position_of(order: Order, row: Document, *, before: bool = False) -> Position:

@@ -121,7 +121,7 @@ STORED: list[tuple[Any, list[Node], Any]] = [
     # search.html#reference
     (reference, [("Reference", {"reference": "Patient/p"})], ({"r": ["Patient/p"]}, "Patient/p", "Patient/p")),
     (reference, [("Reference", {"reference": "Patient/.."})], ({"r": ["Patient/.."]}, "Patient/..", "Patient/..")),
-    (reference, [("Reference", {"reference": "#p"})], ({"c": ["p"]}, None, None)),
+    (reference, [("Reference", {"reference": "#p"})], ({"inner": ["p"]}, None, None)),
     (reference, [("Reference", {"display": "someone"})], None),
     (reference, [("Reference", {"identifier": {"system": "s"}})], None),
     (reference, [("Reference", {"identifier": {"system": "s", "value": "V"}})], ({"i": ["s|v", "~v"]}, None, None)),
