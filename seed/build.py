@@ -1,9 +1,9 @@
 """Build the demonstration records: a fictional Moscow polyclinic with its neighbours, twelve patients and two weeks of slots.
 
 Run `python seed/build.py` to write the transaction Bundles beside this file, an entry a line. Every resource is made with
-`fhir.resources`, so that an independent model has checked it. All dates are relative to ANCHOR, a Monday, or older than what
-moves; `serve --demo` moves them to the current week. Names, numbers and addresses are invented; every number passes its
-check digit.
+`fhir.resources` (of the extra `test`), so that an independent model has checked it. All dates are relative to ANCHOR, a Monday,
+or older than what moves; `serve --demo` moves them to the current week. Names, numbers and addresses are invented; every number
+passes its check digit.
 
 Not here yet, until the rooms that make them exist: AuditEvent, Communication, MeasureReport, and signatures (Provenance).
 """

@@ -1,10 +1,12 @@
-"""The locks: every requirement has a version and hashes, no host is named, and the two agree."""
+"""The locks: every requirement has a version and hashes, no host is named, the two agree, and a server is given what it imports."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -36,8 +38,26 @@ def test_every_requirement_of_the_project_is_locked() -> None:
         *project["dependencies"],
         *(each for extra in project["optional-dependencies"].values() for each in extra),
     ]
-    names = {re.split(r"[\[<>=;\s]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
-    assert {re.sub(r"[-_.]+", "-", name) for name in names} <= set(locked("requirements.lock"))
+    assert {distribution(requirement) for requirement in wanted} <= set(locked("requirements.lock"))
+
+
+def test_a_server_is_given_what_it_imports_and_no_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "fhirserver").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    # A module may also be named as text: uvicorn is told of its loop so, and the pages look for their files.
+    modules |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    installed = packages_distributions()
+    imported = {name for module in modules for name in installed.get(module.partition(".")[0], ())}
+    unread = {distribution(each) for each in project["dependencies"]} - {distribution(name) for name in imported}
+    assert unread == set()
+
+
+def distribution(requirement: str) -> str:
+    """The name of what is required, as the locks write it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=;\s]", requirement, maxsplit=1)[0].lower())
 
 
 def test_the_lock_of_the_javascript_clients_pins_by_hash_and_names_no_host() -> None:
