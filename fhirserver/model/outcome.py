@@ -50,12 +50,22 @@ class FhirError(Exception):
         super().__init__(diagnostics or self.text)
         self.issues: tuple[Issue, ...] = (Issue("error", code or self.code, diagnostics or self.text, expression),)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same refusal in another process, however its kind is made."""
+        return _again, (type(self), self.args, self.__dict__)
+
     @classmethod
     def of(cls, issues: Sequence[Issue]) -> FhirError:
         """The error that carries several issues, each with its place."""
         error = cls()
         error.issues = tuple(issues)
         return error
+
+
+def _again(kind: type[FhirError], args: tuple[Any, ...], state: dict[str, Any]) -> FhirError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class BadRequest(FhirError):

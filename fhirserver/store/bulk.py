@@ -1,7 +1,7 @@
 """Bulk writing: new resources in large batches, each batch one transaction with its feed rows.
 
-The bytes of a document are made on any thread while the batch before is on its way. A resource that is there already is not
-touched: it is given back, and takes the normal path.
+The bytes of a document are made on any thread, or in another process, while the batch before is on its way. A resource that is
+there already is not touched: it is given back, and takes the normal path.
 
 https://www.mongodb.com/docs/manual/reference/command/insert/
 """
@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Unavailable
-from fhirserver.store.client import DURABLE, Mongo, Query, Session
+from fhirserver.search.permit import Permit
+from fhirserver.store.client import DURABLE, Document, Mongo, Query, Session
 from fhirserver.store.commit.attempt import Aborted, Attempt
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
-from fhirserver.store.commit.write import Seal, Write
+from fhirserver.store.commit.write import By, Companion, Derived, Seal, Write
 from fhirserver.store.feed import COMMIT_BOUND
 
 BATCH: Final = 1_000
@@ -33,6 +34,58 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
+
+
+class Packed(NamedTuple):
+    """A write that was made ready, as it goes from one process to another: bytes, and what is said of them.
+
+    The tree of the resource and its search values stay behind. Who writes, and the permit, are for the process that writes to say.
+    """
+
+    resource_type: str
+    id: str
+    request: str
+    security: Mapping[str, Any]
+    generation: int
+    companions: tuple[Companion, ...]
+    meta: Document
+    tail: bytes
+    native_tail: bytes | None
+    facts: bytes
+    size: int
+
+
+def newly(write: Write, *, native_copy: bool) -> Prepared:
+    """The bytes of a write that is to create. May be called on any thread, and in any process. Raises TooLarge."""
+    if write.method != "PUT" or write.if_match is not None or not write.may_create:
+        raise ValueError("A bulk write creates, and only where there is nothing.")
+    return prepare(write, native_copy=native_copy)
+
+
+def packed(prepared: Prepared) -> Packed:
+    """The write for another process."""
+    write = prepared.write
+    derived = write.derived or Derived({}, {}, {})
+    about = (write.resource_type, write.id, write.by.request, derived.security, derived.generation, write.companions)
+    return Packed(*about, prepared.meta, prepared.tail, prepared.native_tail, prepared.facts, prepared.size)
+
+
+def unpacked(packed: Packed, principal: str, client: str, permit: Permit) -> Prepared:
+    """The write that another process made ready."""
+    by = By(packed.request, principal, client)
+    derived = Derived({}, {}, packed.security, packed.generation)  # type: ignore[arg-type]
+    write = Write(
+        "PUT",
+        packed.resource_type,
+        packed.id,
+        None,
+        derived,
+        by,
+        permit,
+        may_create=True,
+        companions=packed.companions,
+    )
+    return Prepared(write, packed.meta, packed.tail, packed.native_tail, packed.facts, packed.size)
 
 
 class _Slow(Exception):
@@ -52,10 +105,8 @@ class Bulk:
         self._native_copy = native_copy
 
     def prepare(self, write: Write) -> Prepared:
-        """The bytes of a write that is to create. May be called on any thread. Raises TooLarge."""
-        if write.method != "PUT" or write.if_match is not None or not write.may_create:
-            raise ValueError("A bulk write creates, and only where there is nothing.")
-        return prepare(write, native_copy=self._native_copy)
+        """The same, as this store keeps it."""
+        return newly(write, native_copy=self._native_copy)
 
     async def insert(self, units: Sequence[Sequence[Prepared]]) -> list[bool]:
         """Write the units of which nothing is stored yet, all in one transaction; False for each that is left out.

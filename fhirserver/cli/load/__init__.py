@@ -11,6 +11,8 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,13 +22,16 @@ from fhirserver.cli.failure import Failure
 from fhirserver.cli.load.bar import Bar
 from fhirserver.cli.load.remote import Remote
 from fhirserver.definitions import load as load_definitions
-from fhirserver.interactions.load import BadSource, Counts, Direct, Means, Report, files, load
+from fhirserver.interactions.load import BadSource, Counts, Direct, Means, Processes, Report, files, load
+from fhirserver.interactions.load.processes import RINGS
 from fhirserver.model.dates import instant
 
 PARALLEL = 8
 REPORT = "refused.ndjson"
-RINGS = 200_000
-"""Objects between two looks for rings."""
+MOST = 4
+"""Processes that judge, where nobody says how many: more of them wait for the one that writes."""
+WORTH = 8 * 1024 * 1024
+"""Bytes of files from which on they are worth their start."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -40,6 +45,12 @@ def arguments(parser: ArgumentParser) -> None:
         "--parallel", type=int, default=PARALLEL, metavar="N", help=f"requests side by side ({PARALLEL})"
     )
     parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help=f"processes that judge resources, 1 for none beside this one (a core each, at most {MOST})",
+    )
+    parser.add_argument(
         "--report", type=Path, default=Path(REPORT), metavar="FILE", help=f"where refusals are written ({REPORT})"
     )
     database.arguments(parser)
@@ -49,37 +60,55 @@ def run(given: Namespace) -> int:
     """Load everything, and say how many of each there were."""
     if given.parallel < 1:
         raise Failure("--parallel is at least 1.")
+    if given.processes is not None and (given.processes < 1 or given.url):
+        raise Failure("--processes is at least 1, and not for --url: there the server judges.")
     # Resources are trees that are dropped as a whole; to look for rings among them often would cost a third of the time.
     gc.freeze()
     gc.set_threshold(RINGS)
     began = time.monotonic()
     try:
-        counts = asyncio.run(_remote(given) if given.url else _direct(given))
+        paths = files(given.paths)
+        with _processes(given, paths) as processes:  # before there is a loop, or a thread
+            counts = asyncio.run(_remote(given, paths) if given.url else _direct(given, paths, processes))
     except BadSource as error:
         raise Failure(str(error)) from error
     _say(counts, time.monotonic() - began, given.report)
     return 1 if counts.refused else 0
 
 
-async def _direct(given: Namespace) -> Counts:
+async def _direct(given: Namespace, paths: Sequence[Path], processes: Processes | None) -> Counts:
     async with database.database(given) as settings:
         application = create_app(settings)
         services = await application.start()
         try:
             with Bar() as bar:
                 means = Means(services.definitions, services.base_url, services.new_id, Report(given.report), bar.show)
-                return await load(files(given.paths), await Direct.of(services), means)
+                return await load(paths, await Direct.of(services, processes), means)
         finally:
             await application.stop()
 
 
-async def _remote(given: Namespace) -> Counts:
+def _processes(given: Namespace, paths: Sequence[Path]) -> AbstractContextManager[Processes | None]:
+    """The processes that judge, where they are asked for or worth it."""
+    count = given.processes
+    if count is None:
+        is_worth_it = not given.url and sum(path.stat().st_size for path in paths) >= WORTH
+        count = min(_cores(), MOST) if is_worth_it else 1
+    return nullcontext() if count == 1 else Processes(count, lambda sentence: print(sentence, file=sys.stderr))
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+async def _remote(given: Namespace, paths: Sequence[Path]) -> Counts:
     token = given.token or os.environ.get("FHIRSERVER_TOKEN")
     base = given.url.rstrip("/")
     async with Remote.open(base, token, given.parallel) as target:
         with Bar() as bar:
             means = Means(load_definitions(), base, lambda: instant(datetime.now(UTC)), Report(given.report), bar.show)
-            return await load(files(given.paths), target, means)
+            return await load(paths, target, means)
 
 
 def _say(counts: Counts, seconds: float, report: Path) -> None:

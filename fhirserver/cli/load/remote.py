@@ -21,6 +21,7 @@ from fhirserver.cli.load.packs import Single, batch, packs, put_request
 from fhirserver.cli.load.sender import TIMEOUT, Answer, Sender, refusal, status_of
 from fhirserver.interactions.load import Candidate, Checkpoint, Job, Outcome, Unit
 from fhirserver.interactions.load.direct import is_equal
+from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate
 from fhirserver.interactions.transaction import placed
 from fhirserver.model.json import dump
@@ -38,6 +39,10 @@ class Ready:
 
     unit: Unit
     bodies: tuple[bytes, ...]
+
+
+def _ready(unit: Unit) -> Ready:
+    return Ready(unit, () if unit.whole else tuple(dump(each.resource) for each in unit.candidates))
 
 
 class Remote:
@@ -68,11 +73,14 @@ class Remote:
         """It is done."""
         self._memory.forget(key)
 
-    def prepare(self, units: Sequence[Unit], job: Job) -> list[Ready]:
-        """The bodies of the requests."""
-        return [
-            Ready(unit, () if unit.whole else tuple(dump(each.resource) for each in unit.candidates)) for unit in units
-        ]
+    @property
+    def ahead(self) -> int:
+        """One batch is made ready while another is sent."""
+        return 1
+
+    async def judge(self, texts: Sequence[Text], job: Job) -> list[Ready]:
+        """The bodies of the requests; the server judges."""
+        return await asyncio.to_thread(lambda: [_ready(job.units.of(text)) for text in texts])
 
     async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         """Send them, and say what came of each."""

@@ -5,6 +5,7 @@ the target that is this process's own store. It knows no HTTP; the target that s
 """
 
 from fhirserver.interactions.load.direct import Direct
+from fhirserver.interactions.load.processes import Processes
 from fhirserver.interactions.load.report import Report
 from fhirserver.interactions.load.run import Checkpoint, Job, Means, Progress, Target, load
 from fhirserver.interactions.load.sources import BadSource, Source, files
@@ -20,6 +21,7 @@ __all__ = [
     "Job",
     "Means",
     "Outcome",
+    "Processes",
     "Progress",
     "Report",
     "Source",

@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
-from fhirserver.interactions.candidate import check_references, identified
+from fhirserver.interactions.candidate import identified
 from fhirserver.interactions.context import Context, Services
+from fhirserver.interactions.load.judge import PRINCIPAL, Judge, Judged, Part, Portion, request_id
+from fhirserver.interactions.load.processes import Processes, Rules
 from fhirserver.interactions.load.run import Checkpoint, Job
+from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate, Outcome
-from fhirserver.interactions.load.units import Candidate, Unit
-from fhirserver.interactions.transaction import placed, transaction
+from fhirserver.interactions.load.units import Unit
+from fhirserver.interactions.parameters.catalog import Catalog
+from fhirserver.interactions.transaction import transaction
 from fhirserver.interactions.update import update
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
-from fhirserver.store import Prepared, Write
-from fhirserver.validation import error_for
+from fhirserver.store.commit.prepare import whole
 
-CLIENT: Final = "load"
 BATCH: Final = 1_000
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """Resources, and their bytes, of one transaction."""
@@ -43,54 +45,32 @@ NORMAL_PATH: Final = frozenset(
 """Types that give rights, or that the server itself goes by."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is written together: one resource, or a unit that is whole."""
-
-    unit: Unit
-    candidates: tuple[Candidate, ...]
-    writes: tuple[Prepared, ...]
-
-    @property
-    def keys(self) -> set[tuple[str, str]]:
-        """The resources that it is about."""
-        return {(each.write.resource_type, each.write.id) for each in self.writes}
-
-    def said(self, fates: Sequence[Fate]) -> list[Outcome]:
-        """What came of each resource."""
-        together = zip(self.candidates, fates, strict=True)
-        return [Outcome(self.unit.number, candidate.entry, fate) for candidate, fate in together]
-
-    def refused(self, error: FhirError) -> Outcome:
-        """It was refused, with all that belongs to it."""
-        entry = None if self.unit.whole else self.candidates[0].entry
-        return Outcome(self.unit.number, entry, "refused", error, len(self.candidates))
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A unit, judged: what is to be written, and what came of it already."""
-
-    unit: Unit
-    parts: tuple[Part, ...]
-    outcomes: tuple[Outcome, ...]
+Ready = tuple[Text, Judged]
+"""A text, and its judgement."""
 
 
 class Direct:
     """Writes to the store of these services."""
 
-    def __init__(self, services: Services, permit: Permit) -> None:
+    def __init__(self, services: Services, permit: Permit, processes: Processes | None = None) -> None:
         self._services = services
         self._permit = permit
+        self._processes = processes
+        self._judge = Judge(
+            services.definitions, services.base_url, services.validator, services.derive, services.store.prepare, permit
+        )
+        self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references)
         self._rows = services.store.documents(ROWS)
-        self._principal = replace(OPEN, client=CLIENT)
 
     @classmethod
-    async def of(cls, services: Services) -> Self:
-        """The target, with the operator's permit."""
-        return cls(services, await services.gate.decide(OPEN, "update", "Basic", ids=()))
+    async def of(cls, services: Services, processes: Processes | None = None) -> Self:
+        """The target, with the operator's permit; `processes` judge for it, if there are any."""
+        return cls(services, await services.gate.decide(OPEN, "update", "Basic", ids=()), processes)
+
+    @property
+    def ahead(self) -> int:
+        """One batch is judged while another is written; each process has one, and the next at hand."""
+        return 1 if self._processes is None else self._processes.count + 1
 
     async def recall(self, key: str) -> Checkpoint | None:
         """Where an unfinished load of this content stands."""
@@ -105,70 +85,37 @@ class Direct:
         """It is done."""
         await self._patiently(lambda: self._rows.delete(key))
 
-    # On a thread: nothing here touches the loop or the database
+    async def judge(self, texts: Sequence[Text], job: Job) -> list[Ready]:
+        """Judge the texts, and make the bytes of what is to be written: in a process of its own, or on a thread of this one."""
+        portion = Portion(job.source.digest, job.run, texts)
+        if self._processes is None:
+            judged = await asyncio.to_thread(self._judge.judge, portion)
+        else:
+            judged = await self._processes.judge(portion, self._rules, self._catalog(), self._permit)
+        return list(zip(texts, judged, strict=True))
 
-    def prepare(self, units: Sequence[Unit], job: Job) -> list[Ready]:
-        """Judge the units, and make the bytes of what is to be written."""
-        return [self._prepare(unit, job) for unit in units]
-
-    def _prepare(self, unit: Unit, job: Job) -> Ready:
-        failures = list(unit.refusals)
-        writes: list[Prepared] = []
-        candidates: list[Candidate] = []
-        for each in unit.candidates:
-            try:
-                writes.append(self._write(each.resource, job.request(unit)))
-                candidates.append(each)
-            except FhirError as error:
-                failures.append((each.entry, error))
-        if failures and unit.whole:
-            failures.sort(key=lambda each: each[0] or 0)
-            refusal = placed([(entry or 0, error) for entry, error in failures])
-            return Ready(unit, (), (Outcome(unit.number, None, "refused", refusal, unit.count),))
-        refused = tuple(Outcome(unit.number, entry, "refused", why) for entry, why in failures)
-        if unit.whole:
-            return Ready(unit, (Part(unit, tuple(candidates), tuple(writes)),) if writes else (), refused)
-        together = zip(candidates, writes, strict=True)
-        return Ready(unit, tuple(Part(unit, (candidate,), (write,)) for candidate, write in together), refused)
-
-    def _write(self, resource: Resource, request: str) -> Prepared:
-        services, resource_type = self._services, resource["resourceType"]
-        error = error_for(services.validator.validate(resource, resource_type=resource_type))
-        if error is not None:
-            raise error
-        check_references(resource, services.base_url)
-        return services.store.prepare(
-            Write(
-                method="PUT",
-                resource_type=resource_type,
-                id=resource["id"],
-                resource=resource,
-                derived=services.derive(resource_type, resource),
-                by=self._principal.by(request),
-                permit=self._permit,
-                may_create=True,
-            )
-        )
-
-    # In the loop
+    def _catalog(self) -> Catalog:
+        """The search parameters beside R4's that are in force; what is derived by others is derived again when it is written."""
+        keeper = self._services.parameters
+        return Catalog() if keeper is None else keeper.catalog
 
     async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
-        outcomes = [outcome for each in ready for outcome in each.outcomes]
-        parts = [part for each in ready for part in each.parts]
+        outcomes = [outcome for _, judged in ready for outcome in judged.outcomes]
+        parts = [part for _, judged in ready for part in judged.parts]
         for batch in _batches(part for part in parts if self._is_bulk(part)):
             done = await self._patiently(partial(self._services.store.insert, [part.writes for part in batch]), job)
             left: list[Part] = []
             for part, is_new in zip(batch, done, strict=True):
                 if is_new:
-                    outcomes += part.said(["created"] * len(part.candidates))
+                    outcomes += part.said(["created"] * len(part.writes))
                 else:
                     left.append(part)
             outcomes += await self._normally(left, job)
         outcomes += await self._normally([part for part in parts if not self._is_bulk(part)], job)
-        for each in ready:
-            if each.unit.entries and not (each.unit.whole and each.outcomes):
-                outcomes += await self._entries(each.unit, job)
+        for text, judged in ready:
+            if judged.asks:
+                outcomes += await self._entries(job.units.of(text), job)
         return outcomes
 
     def _is_bulk(self, part: Part) -> bool:
@@ -183,7 +130,7 @@ class Direct:
             # Writes of one resource keep their order: only different ones go side by side.
             lanes: dict[Any, list[Part]] = {}
             for part in parts[first : first + SIDE_BY_SIDE]:
-                lanes.setdefault(None if part.unit.whole else min(part.keys), []).append(part)
+                lanes.setdefault(None if part.whole else min(part.keys), []).append(part)
             for found in await asyncio.gather(*(self._lane(lane, job) for lane in lanes.values())):
                 outcomes += found
         return outcomes
@@ -199,11 +146,11 @@ class Direct:
 
     async def _put(self, part: Part, job: Job) -> list[Fate]:
         """The normal path: what differs is updated, together where the unit is whole."""
-        unit = part.unit
-        fates = await asyncio.gather(*(self._standing(each.resource, unit, job) for each in part.candidates))
-        changed = [each.resource for each, fate in zip(part.candidates, fates, strict=True) if fate is None]
-        context = self._context(unit, job)
-        if unit.whole and changed:
+        resources = [whole(each) for each in part.writes]
+        fates = await asyncio.gather(*(self._standing(each, part.number, job) for each in resources))
+        changed = [each for each, fate in zip(resources, fates, strict=True) if fate is None]
+        context = self._context(part.number, job)
+        if part.whole and changed:
             puts = [Entry("PUT", each["resourceType"], each["id"], body=each) for each in changed]
             created = iter([done.created for done in await transaction(context, puts)])
         else:
@@ -212,7 +159,7 @@ class Direct:
             )
         return [fate if fate is not None else ("created" if next(created) else "updated") for fate in fates]
 
-    async def _standing(self, resource: Resource, unit: Unit, job: Job) -> Fate | None:
+    async def _standing(self, resource: Resource, number: int, job: Job) -> Fate | None:
         """What is to be said of a resource that is stored just so; None where it is not."""
         store, resource_type, id = self._services.store, resource["resourceType"], resource["id"]
         version = await store.read(resource_type, id, self._permit)
@@ -220,7 +167,7 @@ class Direct:
             return None
         if job.is_uncertain:
             [row] = await store.facts(resource_type, (id,), self._permit)
-            if row["by"]["request"] == job.request(unit):
+            if row["by"]["request"] == request_id(job.run, number):
                 return "created" if version.version == 1 else "updated"
         return "unchanged"
 
@@ -238,7 +185,7 @@ class Direct:
         entries = [entry for _, entry in unit.entries]
         ids = [job.units.new_id(unit.number, unit.entries[0][0] + place) for place in range(len(entries))]
         try:
-            done = await self._patiently(lambda: transaction(self._context(unit, job, ids), entries), job)
+            done = await self._patiently(lambda: transaction(self._context(unit.number, job, ids), entries), job)
         except Conflict as error:
             if await self._is_there(entries, ids):
                 return [Outcome(unit.number, index, "unchanged") for index, _ in unit.entries]
@@ -265,10 +212,10 @@ class Direct:
         entry = None if unit.whole else unit.entries[0][0]
         return Outcome(unit.number, entry, "refused", error, len(unit.entries))
 
-    def _context(self, unit: Unit, job: Job, ids: Sequence[str] = ()) -> Context:
+    def _context(self, number: int, job: Job, ids: Sequence[str] = ()) -> Context:
         made: Iterator[str] = iter(ids)
         services = replace(self._services, new_id=lambda: next(made)) if ids else self._services
-        return Context(services, self._principal, job.request(unit))
+        return Context(services, PRINCIPAL, request_id(job.run, number))
 
     async def _patiently(self, action: Callable[[], Awaitable[T]], job: Job | None = None) -> T:
         """Do it, again while the database cannot be reached: what was written meanwhile is recognised as ours."""

@@ -1,4 +1,4 @@
-"""One load: files in turn, a batch read and judged on a thread while the one before it is written.
+"""One load: files in turn; batches are read and judged ahead while the one before them is written, and written in their order.
 
 Where each file stands is written down about once a second, so a load that was killed goes on from there. What it had written and
 not yet counted is recognised when it comes again: nothing is there twice, and the counts at the end are those of the whole load.
@@ -7,24 +7,27 @@ not yet counted is recognised when it comes again: nothing is there twice, and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.load.report import Report
-from fhirserver.interactions.load.sources import Reader, Source
+from fhirserver.interactions.load.sources import Reader, Source, Text
 from fhirserver.interactions.load.tally import Counts, Outcome
-from fhirserver.interactions.load.units import Unit, Units
+from fhirserver.interactions.load.units import Units
 
 BATCH: Final = 1_000
-BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Resources, and bytes of their texts, that are read and judged together."""
+BATCH_BYTES: Final = 2 * 1024 * 1024
+"""Texts, and bytes of them, that are read and judged together. In a Bundle a text is many resources."""
 CHECKPOINT_SECONDS: Final = 1.0
 
 R = TypeVar("R")
+_Portion = tuple[list[Text], int]
+_Batch = tuple[list[Text], list[R], int]
 
 
 @dataclass(slots=True)
@@ -61,10 +64,6 @@ class Job:
     run: str
     is_uncertain: bool
 
-    def request(self, unit: Unit) -> str:
-        """The request id of what this unit writes."""
-        return f"load-{self.run}-{unit.number}"
-
 
 @dataclass(slots=True)
 class Progress:
@@ -79,8 +78,12 @@ class Progress:
 class Target(Protocol, Generic[R]):
     """Where resources go."""
 
-    def prepare(self, units: Sequence[Unit], job: Job) -> list[R]:
-        """What can be done on a thread, before the turn of these units comes."""
+    @property
+    def ahead(self) -> int:
+        """How many batches are judged while one is written."""
+
+    async def judge(self, texts: Sequence[Text], job: Job) -> list[R]:
+        """What can be done before the turn of these texts comes, beside the loop."""
 
     async def write(self, ready: Sequence[R], job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
@@ -136,50 +139,63 @@ class _Loading(Generic[R]):
 
     async def run(self, shown: Progress) -> Counts:
         loop = asyncio.get_running_loop()
-        before, noted = shown.done, loop.time()
+        before, resources, noted = shown.done, shown.resources - self._at.counts.total, loop.time()
         # The first checkpoint names the run: what a killed load wrote before the next one is recognised by it.
         await self._target.remember(self._source.digest, self._at)
         with Reader(self._source, offset=self._at.offset, number=self._at.number) as reader:
-            batches = self._batches(reader)
-            next_one = asyncio.create_task(asyncio.to_thread(next, batches, None))
-            try:
-                while (batch := await next_one) is not None:
-                    units, ready, position = batch
-                    next_one = asyncio.create_task(asyncio.to_thread(next, batches, None))
-                    self._note(units, await self._target.write(ready, self._job))
-                    shown.done, shown.resources = before + position, shown.resources + sum(each.count for each in units)
+            async with aclosing(self._judged(reader)) as batches:
+                async for texts, ready, position in batches:
+                    self._note(texts, await self._target.write(ready, self._job))
+                    shown.done, shown.resources = before + position, resources + self._at.counts.total
                     self._means.progress(shown)
                     if loop.time() - noted > CHECKPOINT_SECONDS:
                         noted = loop.time()
                         await self._target.remember(self._source.digest, self._at)
-            finally:
-                with suppress(Exception):
-                    await next_one
         self._at.is_done = True
         await self._target.remember(self._source.digest, self._at)
         shown.done = before + self._source.size
         return self._at.counts
 
-    def _batches(self, reader: Reader) -> Iterator[tuple[list[Unit], list[R], int]]:
-        """Runs on a thread: the units that are left, judged."""
-        units: list[Unit] = []
-        count = size = 0
-        for text in reader.texts():
-            unit = self._job.units.of(text)
-            units.append(unit)
-            count += unit.count
-            size += len(text.data)
-            if count >= BATCH or size >= BATCH_BYTES:
-                yield units, self._target.prepare(units, self._job), reader.position
-                units, count, size = [], 0, 0
-        if units:
-            yield units, self._target.prepare(units, self._job), reader.position
+    async def _judged(self, reader: Reader) -> AsyncGenerator[_Batch[R], None]:
+        """The batches in their order, judged ahead as far as the target likes: so many are in memory, however long the file is."""
+        portions, turn = _portions(reader), asyncio.Lock()
+        ahead = deque(asyncio.create_task(self._next(portions, turn)) for _ in range(self._target.ahead))
+        try:
+            while (batch := await ahead.popleft()) is not None:
+                ahead.append(asyncio.create_task(self._next(portions, turn)))
+                yield batch
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
 
-    def _note(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
+    async def _next(self, portions: Iterator[_Portion], turn: asyncio.Lock) -> _Batch[R] | None:
+        async with turn:  # which those that wait get in the order in which they came
+            portion = await asyncio.to_thread(next, portions, None)
+        if portion is None:
+            return None
+        texts, position = portion
+        return texts, await self._target.judge(texts, self._job), position
+
+    def _note(self, texts: Sequence[Text], outcomes: Sequence[Outcome]) -> None:
         report, is_lines = self._means.report, self._source.is_lines
         for outcome in outcomes:
             self._at.counts.add(outcome)
         refused = [outcome for outcome in outcomes if outcome.fate == "refused"]
         for outcome in sorted(refused, key=lambda each: (each.number, each.entry or 0)):
             report.add(self._source.path, outcome, is_lines=is_lines)
-        self._at.offset, self._at.number, self._at.report = units[-1].end, units[-1].number, report.size
+        self._at.offset, self._at.number, self._at.report = texts[-1].end, texts[-1].number, report.size
+
+
+def _portions(reader: Reader) -> Iterator[_Portion]:
+    """Runs on a thread: the texts that are left, and how much of the file was read."""
+    texts: list[Text] = []
+    size = 0
+    for text in reader.texts():
+        texts.append(text)
+        size += len(text.data)
+        if len(texts) >= BATCH or size >= BATCH_BYTES:
+            yield texts, reader.position
+            texts, size = [], 0
+    if texts:
+        yield texts, reader.position

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError, TooLarge
@@ -53,8 +53,7 @@ class Source:
         return self.path.name.removesuffix(_ZIPPED).endswith(_LINES)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One line, or the whole of a JSON file: its number, where it ends, and its bytes or what is wrong with it."""
 
     number: int

@@ -23,6 +23,7 @@ from bson.raw_bson import RawBSONDocument
 from fhirserver.model import json
 from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
+from fhirserver.model.resource import Resource
 from fhirserver.store.client import Document
 from fhirserver.store.commit.write import By, Derived, Write
 from fhirserver.store.quantities import QUANTITIES, gathered
@@ -68,6 +69,15 @@ def prepare(write: Write, *, native_copy: bool) -> Prepared:
     if size > BSON_LIMIT:
         raise TooLarge(f"The resource with its search values is longer than {BSON_LIMIT} bytes.")
     return Prepared(write, meta, tail, native_tail, facts, size)
+
+
+def whole(prepared: Prepared) -> Resource:
+    """The resource of a write that creates or updates, read again from its bytes where the tree is not at hand."""
+    write = prepared.write
+    if write.resource is not None:
+        return write.resource
+    meta = {"meta": prepared.meta} if prepared.meta else {}
+    return {"resourceType": write.resource_type, "id": write.id, **meta, **json.parse(prepared.tail)}
 
 
 def facts_of(method: str, by: By, derived: Derived) -> bytes:

@@ -216,8 +216,10 @@ def test_what_cannot_be_read_is_refused_with_a_reason(what: str) -> None:
 class Nowhere:
     """A target that keeps nothing."""
 
-    def prepare(self, units: Sequence[Unit], job: Job) -> list[Unit]:
-        return list(units)
+    ahead = 1
+
+    async def judge(self, texts: Sequence[Text], job: Job) -> list[Unit]:
+        return [job.units.of(text) for text in texts]
 
     async def write(self, ready: Sequence[Unit], job: Job) -> list[Outcome]:
         return [Outcome(unit.number, each.entry, "created") for unit in ready for each in unit.candidates]
