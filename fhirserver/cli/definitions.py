@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fhirserver.cli.failure import Failure
 from fhirserver.definitions.build import build
+from fhirserver.definitions.profiles import PROFILES_FILE, load_profiles
 from fhirserver.definitions.registry import FILE, load
 from fhirserver.definitions.shipping import PACKAGE
 from fhirserver.definitions.terminology import TERMINOLOGY_FILE, load_terminology
@@ -26,15 +27,23 @@ def arguments(parser: ArgumentParser) -> None:
         default=PACKAGE / "definitions" / TERMINOLOGY_FILE,
         help="where to write code systems, value sets and concept maps",
     )
+    make.add_argument(
+        "--profiles",
+        type=Path,
+        metavar="FILE",
+        default=PACKAGE / "definitions" / PROFILES_FILE,
+        help="where to write profiles and definitions of extensions",
+    )
 
 
 def run(given: Namespace) -> int:
     """Compile the package and say what came out."""
     if not given.package.is_file():
         raise Failure(f"There is no file {given.package}.")
-    build(given.package, given.out, given.terminology)
+    build(given.package, given.out, given.terminology, given.profiles)
     load.cache_clear()
     load_terminology.cache_clear()
-    for written in (given.out, given.terminology):
+    load_profiles.cache_clear()
+    for written in (given.out, given.terminology, given.profiles):
         print(f"{written}: {written.stat().st_size:,} bytes")
     return 0

@@ -1,13 +1,15 @@
 """Definitions: what R4 says, as tables.
 
 `load()` gives the registry of structures, search parameters, value sets, compartments and operations; `shipped()`
-finds the data that travels with the server; `load_terminology()` R4's own code systems, value sets and concept maps.
+finds the data that travels with the server; `load_terminology()` gives R4's own code systems, value sets and concept maps,
+`load_profiles()` its profiles and extensions.
 The tables are compiled from HL7's package by `definitions.build`, which
 only the command line calls. This room must not know of requests, stores or profiles of its own.
 """
 
 from fhirserver.definitions.operations import Compartment, Operation, OperationParameter
 from fhirserver.definitions.parameters import Component, SearchParameter
+from fhirserver.definitions.profiles import Profiles, load_profiles
 from fhirserver.definitions.registry import Definitions, load
 from fhirserver.definitions.shipping import shipped
 from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
@@ -24,11 +26,13 @@ __all__ = [
     "ElementType",
     "Operation",
     "OperationParameter",
+    "Profiles",
     "SearchParameter",
     "Structure",
     "Terminology",
     "ValueSet",
     "load",
+    "load_profiles",
     "load_terminology",
     "shipped",
 ]

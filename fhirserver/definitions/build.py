@@ -12,6 +12,7 @@ import msgspec
 from fhirserver.definitions.compiling.operations import compile_compartments, compile_operations
 from fhirserver.definitions.compiling.package import Definition, read_package
 from fhirserver.definitions.compiling.parameters import compile_parameters
+from fhirserver.definitions.compiling.profiles import compile_profiles
 from fhirserver.definitions.compiling.structures import compile_structures, concrete_types
 from fhirserver.definitions.compiling.tables import Tables
 from fhirserver.definitions.compiling.terminology import compile_terminology
@@ -20,8 +21,8 @@ from fhirserver.definitions.grammars import UNITS
 from fhirserver.definitions.wire import WireFile, pack, raw
 
 
-def build(package: Path, out: Path, terminology: Path | None = None) -> None:
-    """Compile the package's tarball to the file `out`, and to the file `terminology`; the same package gives the same bytes."""
+def build(package: Path, out: Path, terminology: Path | None = None, profiles: Path | None = None) -> None:
+    """Compile the package's tarball to these files, as far as they are named; the same package gives the same bytes."""
     source = read_package(package)
     tables = Tables()
     structures = compile_structures(source.of("StructureDefinition"), tables)
@@ -44,6 +45,8 @@ def build(package: Path, out: Path, terminology: Path | None = None) -> None:
     out.write_bytes(pack(compiled))
     if terminology is not None:
         terminology.write_bytes(pack(compile_terminology(source)))
+    if profiles is not None:
+        profiles.write_bytes(pack(compile_profiles(source.of("StructureDefinition"))))
 
 
 def _expand(expander: Expander, canonicals: list[str]) -> tuple[dict[str, msgspec.Raw], dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fhirserver.definitions.profiles import load_profiles
 from fhirserver.definitions.registry import Lazy
 from fhirserver.definitions.wire import decode, unpack_terminology
 
@@ -31,7 +32,9 @@ class Terminology:
         self.concept_maps = _lazy(file.concept_maps)
 
     def of(self, resource_type: str) -> Canonicals:
-        """Those of one resource type."""
+        """Those of one resource type; the profiles too, which name one another as terminology does."""
+        if resource_type == "StructureDefinition":
+            return load_profiles()
         return {"CodeSystem": self.code_systems, "ValueSet": self.value_sets, "ConceptMap": self.concept_maps}[
             resource_type
         ]

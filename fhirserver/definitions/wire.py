@@ -117,7 +117,13 @@ class WireTerminology(msgspec.Struct, frozen=True):
     concept_maps: dict[str, msgspec.Raw]
 
 
-def pack(file: WireFile | WireTerminology) -> bytes:
+class WireProfiles(msgspec.Struct, frozen=True):
+    """The third file: StructureDefinitions in FHIR's own JSON, by canonical URL."""
+
+    profiles: dict[str, msgspec.Raw]
+
+
+def pack(file: WireFile | WireTerminology | WireProfiles) -> bytes:
     """The file's bytes; equal content gives equal bytes."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
     return lzma.compress(msgspec.json.encode(file), format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=filters)
@@ -131,6 +137,11 @@ def unpack(data: bytes) -> WireFile:
 def unpack_terminology(data: bytes) -> WireTerminology:
     """The inverse of `pack` for the second file."""
     return msgspec.json.decode(lzma.decompress(data), type=WireTerminology)
+
+
+def unpack_profiles(data: bytes) -> WireProfiles:
+    """The inverse of `pack` for the third file."""
+    return msgspec.json.decode(lzma.decompress(data), type=WireProfiles)
 
 
 def raw(value: Any) -> msgspec.Raw:

@@ -30,7 +30,7 @@ class Validator:
         self._acceptor = Acceptor(self._shapes, rules)
         self._invariants = Invariants(self._shapes, rules)
         self._checks = tuple(checks)
-        self._conformance = Conformance(self._shapes)
+        self._conformance = Conformance(self._shapes, rules)
 
     def prepare(self, resource_types: Iterable[str]) -> None:
         """Make the tables of these types now, not with the first resource of each."""
@@ -57,11 +57,13 @@ class Validator:
                 issues.extend(check(resource))
         return issues
 
-    def conformance(self, resource: Any, issues: Sequence[Issue], knowledge: Knowledge) -> list[Issue]:
+    def conformance(
+        self, resource: Any, issues: Sequence[Issue], knowledge: Knowledge, profiles: Sequence[str] = ()
+    ) -> list[Issue]:
         """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it."""
         if not isinstance(resource, dict) or any(issue.code == "structure" for issue in issues):
             return []
-        return self._conformance.issues(resource, knowledge)
+        return self._conformance.issues(resource, knowledge, profiles)
 
 
 def complete(issues: Sequence[Issue]) -> list[Issue]:

@@ -2,7 +2,7 @@
 
 Every request asks the store anew, under the caller's permit: what was written a moment ago counts, and what is hidden is not there.
 Without a version a canonical means the active resource of the latest version; one that is draft or retired counts only where its
-version, or its id, is named. What belongs to a patient is nobody's terminology.
+version, or its id, is named, save that a profile may be a draft where none of its URL is active. What belongs to a patient is nobody's terminology.
 
 https://hl7.org/fhir/R4/references.html#canonical and https://hl7.org/fhir/R4/search.html#modifiers
 """
@@ -36,7 +36,7 @@ MAX_SAME: Final = 10
 """Active resources of one canonical among which the latest is looked for."""
 MAX_MAPS: Final = 50
 """Concept maps that are looked through for one translation."""
-_LITERAL: Final = re.compile(r"(CodeSystem|ValueSet|ConceptMap)/([A-Za-z0-9\-.]{1,64})")
+_LITERAL: Final = re.compile(r"(CodeSystem|ValueSet|ConceptMap|StructureDefinition)/([A-Za-z0-9\-.]{1,64})")
 _NOT_ALL: Final = (
     "Not every code and profile was looked up: the resource would lead to too many; validate a part of it."
 )
@@ -146,9 +146,11 @@ async def _stored(context: Context, asked: Asked) -> Held | None:
     if literal is not None and literal[1] == asked.resource_type:
         pairs = [("_id", literal[2])]
     else:
-        pairs = [("url", _escaped(asked.url)), ("status", "active")]
+        pairs = [("url", _escaped(asked.url))]
         if asked.version is not None:
-            pairs[1] = ("version", _escaped(asked.version))
+            pairs.append(("version", _escaped(asked.version)))
+        elif asked.resource_type != "StructureDefinition":
+            pairs.append(("status", "active"))  # profiles are drafts for most of their life, and are asked for as such
     rows = await _rows(context, asked.resource_type, pairs, MAX_SAME)
     if len(rows) > MAX_SAME:
         raise TooCostly(f"More than {MAX_SAME} resources have the canonical '{asked.canonical[:300]}'; name a version.")
@@ -158,7 +160,13 @@ async def _stored(context: Context, asked: Asked) -> Held | None:
     if not found:
         return None
     version, resource = max(
-        found, key=lambda each: (_version_key(each[1].get("version", "")), each[0].updated, each[0].id)
+        found,
+        key=lambda each: (
+            each[1].get("status") == "active",
+            _version_key(each[1].get("version", "")),
+            each[0].updated,
+            each[0].id,
+        ),
     )
     return Held((version.resource_type, version.id, version.version, version.updated), resource)
 

@@ -50,6 +50,13 @@ class Item:
         return self.definition is None or self.definition.kind == "resource"
 
     @property
+    def asked_as(self) -> str:
+        """The type, or path of a nested element, that invariants about it are compiled for."""
+        if self.definition is not None and self.definition.kind == "complex" and "." in self.definition.shape:
+            return self.definition.shape
+        return self.type
+
+    @property
     def focus(self) -> Any:
         """The value as FHIRPath takes it."""
         return self.value if self.sibling is None else Primitive(self.value, self.sibling)
@@ -119,8 +126,8 @@ def _item(shapes: Shapes, item: Item, property: Property, value: Any, sibling: A
     yield Item(value, sibling if isinstance(sibling, dict) else None, property, type, path, place, around)
 
 
-def walked(shapes: Shapes, item: Item) -> Iterator[Item]:
-    """An item and everything in it, in the order of the text."""
-    yield item
+def walked(shapes: Shapes, item: Item, parents: tuple[Item, ...] = ()) -> Iterator[tuple[Item, tuple[Item, ...]]]:
+    """An item and everything in it, in the order of the text, each with the items that it is in."""
+    yield item, parents
     for child in children(shapes, item):
-        yield from walked(shapes, child)
+        yield from walked(shapes, child, (*parents, item))

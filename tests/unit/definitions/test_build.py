@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from fhirserver.definitions import Definitions, Terminology, registry, shipped, shipping
+from fhirserver.definitions import Definitions, Terminology, load_profiles, registry, shipped, shipping
 from fhirserver.definitions.build import build
 
 CORE = os.environ.get("FHIRSERVER_R4_CORE")
 FILE = Path(registry.__file__).parent / registry.FILE
 TERMINOLOGY = FILE.with_name("terminology.bin")
+PROFILES = FILE.with_name("profiles.bin")
 
 ELEMENT = {
     "path": "Thing.id",
@@ -188,6 +189,19 @@ def test_the_shipped_terminology_has_no_definitions() -> None:
     assert all(each.keys() <= {"code", "display", "property", "concept"} for each in concepts)
 
 
+def test_the_shipped_profiles_have_no_descriptive_text() -> None:
+    """Only a FHIRPath expression, a name, a fixed value or a constraint's own text may hold a space."""
+    profiles = load_profiles()
+    assert len(profiles) > 400
+    elements = [each for profile in profiles.values() for each in profile["differential"]["element"]]
+    assert {"definition", "short", "comment", "requirements", "alias", "mapping", "description"}.isdisjoint(
+        key for each in (*profiles.values(), *elements) for key in each
+    )
+    assert all(
+        each.keys() <= {"key", "severity", "expression"} for one in elements for each in one.get("constraint", ())
+    )
+
+
 def test_what_is_shipped_has_no_descriptive_text() -> None:
     """Only a FHIRPath expression may hold a space; nothing else is more than a name, a code or an address."""
     content = json.loads(lzma.decompress(FILE.read_bytes()))
@@ -209,12 +223,14 @@ def test_what_is_shipped_has_no_descriptive_text() -> None:
 def test_what_is_shipped_is_small() -> None:
     assert FILE.stat().st_size < 130_000
     assert FILE.stat().st_size + TERMINOLOGY.stat().st_size < 400_000
+    assert PROFILES.stat().st_size < 40_000
 
 
 @pytest.mark.skipif(CORE is None, reason="FHIRSERVER_R4_CORE does not name HL7's hl7.fhir.r4.core tarball")
 def test_what_is_shipped_is_what_the_package_gives(tmp_path: Path) -> None:
     assert CORE is not None
-    build(Path(CORE), tmp_path / "out.bin", tmp_path / "terms.bin")
+    build(Path(CORE), tmp_path / "out.bin", tmp_path / "terms.bin", tmp_path / "profiles.bin")
+    assert PROFILES.read_bytes() == (tmp_path / "profiles.bin").read_bytes()
     assert FILE.read_bytes() == (tmp_path / "out.bin").read_bytes()
     assert TERMINOLOGY.read_bytes() == (tmp_path / "terms.bin").read_bytes()
 

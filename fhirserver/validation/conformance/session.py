@@ -1,0 +1,150 @@
+"""One validation: what it knows, the profiles that it has read, how references are followed, and how much it may still do.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fhirserver.definitions.values import unversioned
+from fhirserver.fhirpath import Engine, Environment, FhirPathError
+from fhirserver.model.outcome import Issue
+from fhirserver.model.reference import Reference
+from fhirserver.validation.conformance.elements import Around, Item, resource_item
+from fhirserver.validation.conformance.knowledge import Knowledge
+from fhirserver.validation.conformance.profile import Profile
+from fhirserver.validation.conformance.reading import STRUCTURE, read_profile
+from fhirserver.validation.rules import NATIVE, Holds, Rules
+from fhirserver.validation.shapes import Shapes
+
+MAX_STEPS: Final = 200_000
+"""Elements that one validation holds against what a profile asks of them, each as often as it does."""
+MAX_EVALUATED: Final = 1_000_000
+"""Items that all invariants of one validation may look at together."""
+REMEMBERED: Final = 1_024
+"""Compiled invariants of profiles that are kept."""
+
+
+class Exhausted(Exception):
+    """A validation has done as much as it may."""
+
+
+class Compiled:
+    """Invariants of profiles, compiled; the oldest make room."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._made: OrderedDict[tuple[str, str], Holds] = OrderedDict()
+
+    def rule(self, key: str, expression: str, type: str) -> Holds:
+        """The condition, on values of a type. Raises FhirPathError."""
+        if key in NATIVE:
+            return NATIVE[key]
+        made = self._made.get((expression, type))
+        if made is None:
+            made = self._made[expression, type] = self._engine.rule(expression, type)
+            if len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        return made
+
+
+class Session:
+    """The state of one validation. `notes` are what it could not look at, each said once."""
+
+    def __init__(self, shapes: Shapes, rules: Rules, compiled: Compiled, knowledge: Knowledge) -> None:
+        self.shapes = shapes
+        self.rules = rules
+        self.knowledge = knowledge
+        self.notes: dict[tuple[str, str | None], Issue] = {}
+        self._compiled = compiled
+        self._profiles: dict[str, Profile | None] = {}
+        self._steps = MAX_STEPS
+        self._evaluated = MAX_EVALUATED
+
+    def spend(self, steps: int = 1) -> None:
+        """Count what is done. Raises Exhausted."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise Exhausted
+
+    def note(self, sentence: str, place: str | None) -> None:
+        """Say that something was not looked at."""
+        self.notes.setdefault((sentence, place), Issue("information", "not-supported", sentence, place))
+
+    def profile(self, canonical: str) -> Profile | None:
+        """The profile of a canonical, read once; None where it is not known, or constrains nothing of R4."""
+        if canonical not in self._profiles:
+            found = self.knowledge.profile(canonical)
+            read = None if found is None else read_profile(found, self.shapes, self.knowledge.profile)
+            self._profiles[canonical] = read
+        return self._profiles[canonical]
+
+    def type_of(self, canonical: str) -> str | None:
+        """R4's type of this canonical; None where it is none."""
+        name = unversioned(canonical).removeprefix(STRUCTURE)
+        known = self.shapes.definitions.structures
+        return name if name in known and name not in ("SimpleQuantity", "MoneyQuantity") else None
+
+    def is_a(self, type: str, ancestor: str) -> bool:
+        """Whether a type is another one or derived from it."""
+        name: str | None = type
+        while name is not None and name != ancestor:
+            structure = self.shapes.definitions.structures.get(name)
+            name = None if structure is None else structure.base
+        return name is not None
+
+    def holds(self, key: str, expression: str, item: Item) -> bool | None:
+        """Whether an invariant holds of an item. Raises FhirPathError where it cannot be evaluated."""
+        environment = Environment(item.around.resource)
+        if item.around.container is not item.around.resource:
+            environment.root = item.around.container
+        environment.steps = self._evaluated
+        try:
+            return self._compiled.rule(key, expression, item.asked_as)(item.focus, environment)
+        except RecursionError:
+            raise FhirPathError("It goes too deep.", 0, expression) from None
+        finally:
+            self._evaluated = max(environment.steps, 0)
+
+    def resolved(self, item: Item) -> Item | None:
+        """The resource that a Reference or canonical leads to, in the resource itself or in its Bundle; None if it is not there."""
+        text = item.value.get("reference") if isinstance(item.value, dict) else item.value
+        if not isinstance(text, str):
+            return None
+        container = item.around.container
+        if text.startswith("#"):
+            found = container if text == "#" else _contained(container, text[1:])
+            if found is None or found.get("resourceType") not in self.shapes.resource_types:
+                return None
+            return resource_item(found, f"{item.place}.resolve()", Around(found, container, item.around.bundle))
+        for entry in (item.around.bundle or {}).get("entry", ()):
+            resource, url = entry.get("resource"), entry.get("fullUrl", "")
+            if isinstance(resource, dict) and resource.get("resourceType") in self.shapes.resource_types:
+                local = f"{resource['resourceType']}/{resource.get('id')}"
+                if text == url or (text == local and (not url or url.endswith(f"/{local}") or url.startswith("urn:"))):
+                    return resource_item(
+                        resource, f"{item.place}.resolve()", Around(resource, resource, item.around.bundle)
+                    )
+        return None
+
+    def target_type(self, item: Item) -> str | None:
+        """The resource type of what a Reference leads to, as far as its text and `type` tell."""
+        text, stated = item.value.get("reference"), item.value.get("type")
+        type = Reference.parse(text).type if isinstance(text, str) else None
+        if type is None and isinstance(stated, str):
+            type = stated.removeprefix(STRUCTURE)
+        return type if type in self.shapes.resource_types else None
+
+
+def _contained(container: Mapping[str, Any], id: str) -> Mapping[str, Any] | None:
+    for each in container.get("contained", ()):
+        if isinstance(each, dict) and each.get("id") == id:
+            return each
+    return None
+
+
+Judge = Callable[[Item, Profile], bool]
+"""Whether an item conforms to a profile."""
