@@ -223,7 +223,7 @@ async def test_a_search_too_long_for_a_link_says_so_instead_of_ending_early(serv
         "_summary=maybe",
         "_summary=text&_include=Observation:subject",
         "_summary=true&_elements=code",
-        "_contained=true",
+        "_contained=perhaps",
         "_containedType=container",
         "_elements=nonsense",
     ],

@@ -83,7 +83,12 @@ def led(resource_type: str, term: Expression, code: str | None = None) -> Expres
 
 def link(resource_type: str, code: str) -> str:
     """The string of a container whose parameter refers to a contained resource of this type."""
-    return f"{resource_type}<{code}"
+    return f"<{code}|{resource_type}"
+
+
+def linked(code: str) -> Expression:
+    """True of every container whose parameter refers to a contained resource."""
+    return Prefixed(INSIDE, f"<{code}|")
 
 
 def _addresses(container: Mapping[str, Any], inside: Iterable[Mapping[str, Any]]) -> Mapping[str, Fields]:

@@ -136,8 +136,8 @@ class _Reading:
             tuple(self.used),
             tuple(result.notices),
             _patients(self.resource_type, self.registry, self.asked),
-            result.subset(),
-            contained.containment(result, expression),
+            subset=result.subset(),
+            containment=contained.containment(result, expression),
         )
 
 

@@ -161,20 +161,25 @@ class _Answering:
 
     async def _containers(self, resource_type: str, step: Chain, few: Sequence[Document] | None) -> Expression:
         """The same by the ids of what is stored. Most resources contain nothing: then nothing is asked."""
-        link = contained.link(step.resource_type, _code(step))
+        code = _code(step)
         if few is None:
-            any_at_all = not pending(step.term) or await self._rows(
-                resource_type, In(contained.INSIDE, frozenset((link,))), {}, 1
-            )
-            among: Expression = All() if any_at_all else Nothing()
+            among: Expression = All() if await self._any(resource_type, contained.linked(code)) else Nothing()
         else:
+            link = contained.link(step.resource_type, code)
             among = one_of("_id", *(row["_id"] for row in few if link in (value_at(row, contained.INSIDE) or ())))
         if isinstance(among, Nothing):
             return among
         term = await self.anywhere(step.resource_type, step.term)
         wanted = contained.led if few is None else contained.within
-        rows = await self._found(resource_type, all_of(among, wanted(step.resource_type, term, _code(step))), "_id")
+        rows = await self._found(resource_type, all_of(among, wanted(step.resource_type, term, code)), "_id")
         return one_of("_id", *(row["_id"] for row in rows))
+
+    async def _any(self, resource_type: str, expression: Expression) -> bool:
+        """Whether there is such a resource; of a reference that may point to several types it is asked once."""
+        key = (resource_type, expression, "")
+        if key not in self._known:
+            self._known[key] = await self._rows(resource_type, expression, {}, 1)
+        return bool(self._known[key])
 
     async def _has(self, resource_type: str, step: Has, few: Sequence[Document] | None) -> Expression:
         path, term = f"{step.path}.r", step.term
