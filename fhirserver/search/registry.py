@@ -98,11 +98,6 @@ class Registry:
     ended: frozenset[str]
 
 
-def supported(definitions: Definitions, resource_type: str) -> Mapping[str, SearchParameter]:
-    """The search parameters of the type that work, by code."""
-    return {code: each.definition for code, each in registry(definitions, resource_type).searchable.items()}
-
-
 def resource_types(definitions: Definitions) -> frozenset[str]:
     """The types that a reference in a query may name."""
     return _resource_types(definitions.core)

@@ -25,7 +25,7 @@ from fhirserver.search.expression import Nothing
 from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
 from fhirserver.search.query.parse import parse_search
-from fhirserver.search.registry import supported
+from fhirserver.search.registry import registry
 from fhirserver.search.request import Bounds
 
 BASE_URL = "https://fhir.example.org/r4"
@@ -48,17 +48,20 @@ def _documents() -> list[Document]:
     return found
 
 
+def _strings(value: Any) -> Iterator[str]:
+    """The strings in a stored value, wherever they stand."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from _strings(list(value.values()))
+        case list():
+            for each in value:
+                yield from _strings(each)
+
+
 DOCUMENTS = _documents()
-STORED_STRINGS = sorted(
-    {
-        text
-        for document in DOCUMENTS
-        for values in document["index"].values()
-        for group in (values.values() if isinstance(values, dict) else (values,))
-        for text in group
-        if isinstance(text, str)
-    }
-)
+STORED_STRINGS = sorted({text for document in DOCUMENTS for text in _strings(document["index"])})
 PIECES = [
     "male",
     "p1",
@@ -94,7 +97,7 @@ modifiers = st.sampled_from(
 def queries(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     """A type, and parameters of which most exist."""
     resource_type = draw(st.sampled_from(TYPES))
-    names = st.sampled_from([*supported(load(), resource_type), "_sort", "_count", "_include", "nonsense"])
+    names = st.sampled_from([*registry(load(), resource_type).searchable, "_sort", "_count", "_include", "nonsense"])
     pair = st.tuples(st.tuples(names, modifiers).map("".join), values)
     return resource_type, draw(st.lists(pair, min_size=1, max_size=3))
 

@@ -52,6 +52,3 @@ TYPES: Mapping[str, ParameterType] = {
 }
 
 PHONETIC = ParameterType(phonetic.MODIFIERS, phonetic.condition, phonetic.indexed)
-
-MODIFIERS: Mapping[str, frozenset[str]] = {name: type.modifiers for name, type in TYPES.items()}
-"""The modifiers that work, by parameter type."""

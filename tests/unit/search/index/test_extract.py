@@ -13,8 +13,8 @@ from fhirserver.definitions import load
 from fhirserver.search.expression import In
 from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
-from fhirserver.search.parameters import MODIFIERS, TYPES
-from fhirserver.search.registry import registry, supported
+from fhirserver.search.parameters import TYPES
+from fhirserver.search.registry import registry
 
 BASE = "https://fhir.example.org/r4"
 
@@ -141,7 +141,7 @@ def test_every_promised_parameter_of_every_type_can_be_read(resource_type: str) 
 
 
 def test_what_is_promised_is_of_the_types_built_and_has_an_expression() -> None:
-    promised = supported(load(), "Observation")
+    promised = registry(load(), "Observation").searchable
     assert {
         "_id",
         "_lastUpdated",
@@ -159,8 +159,8 @@ def test_what_is_promised_is_of_the_types_built_and_has_an_expression() -> None:
         "_content",
     } <= promised.keys()
     assert not {"_filter", "_query"} & promised.keys()
-    assert {parameter.type for parameter in promised.values()} <= set(TYPES)
-    assert "phonetic" in supported(load(), "Patient")
+    assert {parameter.definition.type for parameter in promised.values()} <= set(TYPES)
+    assert "phonetic" in registry(load(), "Patient").searchable
 
 
 def test_the_patient_parameter_points_to_patients_whatever_its_definition_lists() -> None:
@@ -174,7 +174,7 @@ def test_the_patient_parameter_points_to_patients_whatever_its_definition_lists(
 
 
 def test_the_modifiers_that_work_are_listed() -> None:
-    assert {type: sorted(modifiers) for type, modifiers in MODIFIERS.items()} == {
+    assert {name: sorted(type.modifiers) for name, type in TYPES.items()} == {
         "number": ["missing"],
         "token": ["above", "below", "in", "missing", "not", "not-in", "of-type", "text"],
         "string": ["contains", "exact", "missing", "text"],
@@ -190,7 +190,7 @@ def test_the_modifiers_that_work_are_listed() -> None:
 def test_keys_of_the_index_are_fit_for_paths() -> None:
     """A dot or a dollar sign in a code would make another path of it."""
     for resource_type in load().resource_types:
-        for code in supported(load(), resource_type):
+        for code in registry(load(), resource_type).searchable:
             assert not set(code) & set(".$\0"), (resource_type, code)
 
 
