@@ -1,4 +1,7 @@
-"""`fhirserver fhirpath EXPRESSION FILE...`: what an expression selects of resources in JSON files, a result a line."""
+"""`fhirserver fhirpath EXPRESSION FILE...`: what an expression selects of resources in JSON files, a result a line.
+
+https://hl7.org/fhirpath/N1/
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """`fhirserver validate FILE...`: every issue of the resources in files, a line each, as `$validate` gives them.
 
 Exit code 1 if one of them is an error.
+
+https://hl7.org/fhir/R4/validation.html
 """
 
 from __future__ import annotations

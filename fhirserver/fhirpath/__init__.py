@@ -4,6 +4,8 @@
 `Plan` one of many, for search; `compile_rule` makes a condition, for invariants. One compiler stands behind them. Results are
 nodes: the name of a type, and the JSON value. This room must not know of search, of stores, or of any resource but the one
 it is given; what an expression needs beyond is lent by the caller as a `Host`.
+
+https://hl7.org/fhirpath/N1/
 """
 
 from fhirserver.fhirpath.engine import Engine, Rule, evaluate

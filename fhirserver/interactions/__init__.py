@@ -3,4 +3,6 @@
 Public: `Services` and `Context`, and a function an interaction (`read`, `vread`, `create`, `update`, `delete`,
 `history_instance`, `search_type`, `capabilities`). Each asks the gate for a permit before it asks the store. The room knows
 neither headers nor status codes; it raises the errors of `model.outcome`.
+
+https://hl7.org/fhir/R4/http.html
 """

@@ -5,4 +5,6 @@
 interpreters, `permit.Permit` is what the gate makes of them. `registry.registry` and `parameters.TYPES` are what is promised.
 
 This room must not know of stores, of requests over HTTP, or of who asks.
+
+https://hl7.org/fhir/R4/search.html
 """

@@ -1,6 +1,8 @@
 """The operations: one file each, and the table of them, from which addresses, routes and the statement of capabilities are made.
 
 Public: `OPERATIONS`, what an operation is (`Operation`, `Operations`, `Level`, `Invocation`, `Searchset`, `Accepted`), and `typed`, its parameters.
+
+https://hl7.org/fhir/R4/operations.html
 """
 
 from fhirserver.interactions.operations.everything import EVERYTHING

@@ -2,6 +2,8 @@
 
 Public: `Keeper` with its `Means`, `Derivation`, `Reindexing`; `judge` and `noting`, which every write passes;
 `inform` for a command that only derives.
+
+https://hl7.org/fhir/R4/searchparameter.html
 """
 
 from fhirserver.interactions.parameters.admission import judge, noting

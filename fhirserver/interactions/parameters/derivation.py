@@ -1,4 +1,7 @@
-"""What is derived from a resource when it is stored, by the search parameters that are in force at that moment."""
+"""What is derived from a resource when it is stored, by the search parameters that are in force at that moment.
+
+https://hl7.org/fhir/R4/search.html
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Public: `worked` (work with what it asks for at hand), `judged` (issues, by what is at hand), `answered` and `answered_expression` (searches by value sets and hierarchies),
 `maps_of`, `resource_of`. The statement of what of terminology is here is `capabilities.terminology_capabilities`.
+
+https://hl7.org/fhir/R4/terminology-service.html
 """
 
 from fhirserver.interactions.terminology.stored import (

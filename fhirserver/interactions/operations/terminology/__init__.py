@@ -1,6 +1,8 @@
 """The operations of terminology: one file a question, and the table of them.
 
 What they work out is `fhirserver.terminology`; here parameters come in and go out, and the store is asked under the caller's permit.
+
+https://hl7.org/fhir/R4/terminology-service.html
 """
 
 from typing import Final
