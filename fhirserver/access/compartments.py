@@ -80,6 +80,7 @@ def _facts(resource_type: str, resource: Resource, base_url: str) -> dict[str, A
         "custodians": sorted(_references(resource, _CUSTODIANS, base_url)),
         "low": low,
         "high": high,
+        **({"mentions": mentioned} if (mentioned := sorted(owned.mentioned - owned.owners)) else {}),
         **_of_type(resource_type, resource, base_url),
     }
 
@@ -113,6 +114,7 @@ class _Owned:
     is_unresolved: bool = False
     mentions: frozenset[str] = _NONE
     subjects: frozenset[str] = _NONE
+    mentioned: set[str] = field(default_factory=set)
 
     def scan(self, resource_type: str, resource: Resource) -> None:
         """Look through a resource of this type, and through what it contains."""
@@ -155,6 +157,11 @@ class _Owned:
             path in self.mentions or path.endswith(MENTION_ENDINGS)
         )
         if is_mention:
+            reference = node.get("reference")
+            if type(reference) is str and "Patient/" in reference:
+                target = local_text(reference, self.base_url)
+                if target is not None and target.startswith("Patient/"):
+                    self.mentioned.add(target[8:])
             return
         is_subject = path in self.subjects and not is_extension
         reference = node.get("reference")

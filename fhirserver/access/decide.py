@@ -75,6 +75,7 @@ class Gate:
         patients: frozenset[str] | None = None,
         candidate_owners: frozenset[str] = frozenset(),
         includes: bool = False,
+        mentions: frozenset[str] = frozenset(),
     ) -> Permit:
         """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
         if principal.is_operator:
@@ -90,7 +91,7 @@ class Gate:
             sought = candidate_owners
         if sought is not None and resource_type != "Binary" and depends_on_consents(principal):
             return await self._together.permit(principal, interaction, resource_type, sought)
-        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes)
+        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions)
         decision = self._decision(principal, request)
         decided = await decision.decided()
         reads = Reads(principal, interaction, resource_type, decided)
@@ -215,7 +216,8 @@ class _Decision:
         return self._decided(actors, rules)
 
     async def _rules_of_patients(self, patients: frozenset[str]) -> Rules:
-        return await self._rules(patients | owners_of(await self._shared_rows(patients)))
+        shared, mentioning = await asyncio.gather(self._shared_rows(patients), self._mentioning_rows())
+        return await self._rules(patients | owners_of(shared) | owners_of(mentioning))
 
     def _asks_consents(self) -> bool:
         """Whether a Consent can open anything here: not to types that are only their creator's or their patient's."""
@@ -246,6 +248,13 @@ class _Decision:
         several = all_of(In("security.owners", patients), negate(Exists("security.owner")))
         # Past the limit some owner is not asked, and what she shares stays hidden.
         return await self._facts.facts(self._request.resource_type, several, DECIDING, limit=self._max_owners)
+
+    async def _mentioning_rows(self) -> list[dict[str, Any]]:
+        """Rows of others that mention the patients whose compartment is searched. The limit is that of the shared ones."""
+        if not self._request.mentions:
+            return []
+        mentioning = In("security.mentions", self._request.mentions)
+        return await self._facts.facts(self._request.resource_type, mentioning, DECIDING, limit=self._max_owners)
 
     async def _named_owners(self, actors: Actors) -> frozenset[str]:
         """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""

@@ -13,6 +13,7 @@ class Request:
     """What is to be decided, besides who asks: the parts that narrow the owners.
 
     `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
+    `mentions`: except for matches that belong to others and mention one of these.
     `candidate_owners`: of the version to be written. `includes`: other types come along.
     """
 
@@ -22,3 +23,4 @@ class Request:
     patients: frozenset[str] | None = None
     candidate_owners: frozenset[str] = frozenset()
     includes: bool = False
+    mentions: frozenset[str] = frozenset()

@@ -47,6 +47,7 @@ async def permit_of(context: Context, request: SearchRequest) -> Permit:
         request.resource_type,
         patients=request.patients,
         includes=bool(request.includes) or follows,
+        mentions=request.mentions,
     )
     if follows:
         check_whole(permit)

@@ -44,5 +44,5 @@ def in_compartment(definitions: Definitions, request: SearchRequest, compartment
     # What is in Patient/Patient may also be another patient, by a link, which makes nobody an owner.
     narrows = compartment_type == "Patient" and request.resource_type != "Patient"
     if narrows and (request.patients is None or len(request.patients) > 1):
-        request = replace(request, patients=frozenset({id}))
+        request = replace(request, patients=frozenset({id}), mentions=frozenset({id}))
     return replace(request, expression=all_of(inside, request.expression))

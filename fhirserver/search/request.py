@@ -112,6 +112,7 @@ class SearchRequest:
 
     `used` are the parameters that counted, for the self link; `ignored` says what did not, or not as asked. `patients`, if not
     None, are ids of which every match has one as the patient of a reference (or as its own id): the gate may decide for these alone.
+    `mentions` are patients whose compartment is searched: a match may also be another's that only mentions one of them.
     `taken` is what the contained resources are known by that are sent in the place of what the search finds.
     """
 
@@ -125,6 +126,7 @@ class SearchRequest:
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[Issue, ...] = ()
     patients: frozenset[str] | None = None
+    mentions: frozenset[str] = frozenset()
     subset: Subset = WHOLE
     containment: Containment | None = None
     taken: tuple[str, Expression] | None = None

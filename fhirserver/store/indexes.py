@@ -65,9 +65,18 @@ QUANTITIES = Index(
 INSIDE = Index(
     "inside", contained.INSIDE, BY_ID, "?_contained=true, and chains into contained resources", is_partial=True
 )
+MENTIONS = Index(
+    "mentions", "security.mentions", BY_ID, "what of others mentions a patient, for the gate", is_partial=True
+)
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
 EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES, INSIDE)
+MENTIONING = frozenset(
+    "AllergyIntolerance Basic CarePlan Communication CommunicationRequest Composition Condition DeviceRequest "
+    "DocumentManifest DocumentReference Invoice List MedicationAdministration MedicationDispense Observation "
+    "Procedure QuestionnaireResponse ServiceRequest".split()
+)
+"""The types that can be in a patient's compartment without being hers."""
 
 
 def _dated(code: str) -> Index:
@@ -191,7 +200,8 @@ DIRECTORY = (
 
 def of(resource_type: str) -> tuple[Index, ...]:
     """The indexes of a type's collection, the more telling first."""
-    return (*OF_TYPE.get(resource_type, (IDENTIFIER,)), *EVERY_TYPE)
+    mentions = (MENTIONS,) if resource_type in MENTIONING else ()
+    return (*OF_TYPE.get(resource_type, (IDENTIFIER,)), *EVERY_TYPE, *mentions)
 
 
 def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str, int]] | None) -> Index | None:

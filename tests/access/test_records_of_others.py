@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.access.conftest import World, consent, observation
-from tests.access.worlds import told
+from tests.access.worlds import found, told
 
 
 @dataclass(frozen=True)
@@ -100,3 +100,63 @@ async def test_a_history_of_a_hidden_record_is_one_of_an_absent_record(family: F
         absent = told(await family.asks(f"/Observation/absent-{family.carl}/{path}"))
         assert hidden == absent
         assert hidden[0] == 404
+
+
+ACTIVE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}
+MENTIONING: dict[str, dict[str, Any]] = {
+    "Observation": {"status": "final", "code": {"text": "t"}, "performer": "one of several"},
+    "Condition": {"asserter": "one"},
+    "AllergyIntolerance": {"recorder": "one", "patient": "owner", "clinicalStatus": ACTIVE},
+    "CommunicationRequest": {"status": "active", "sender": "one", "recipient": "one of several"},
+    "DocumentReference": {"status": "current", "content": [{"attachment": {"title": "t"}}], "author": "one of several"},
+    "ServiceRequest": {"status": "active", "intent": "order", "performer": "one of several"},
+}
+"""Elements in which a resource of another's names a patient, so that it is in her compartment."""
+
+
+def mentioning(resource_type: str, id: str, owner: str, mentioned: str) -> dict[str, Any]:
+    """A resource of the owner's that mentions a patient."""
+    made: dict[str, Any] = {"resourceType": resource_type, "id": id}
+    if "patient" not in MENTIONING[resource_type]:
+        made["subject"] = {"reference": f"Patient/{owner}"}
+    for name, value in MENTIONING[resource_type].items():
+        one = {"reference": f"Patient/{owner if value == 'owner' else mentioned}"}
+        of_others = {"one": one, "owner": one, "one of several": [one]}
+        made[name] = of_others.get(value, value) if isinstance(value, str) else value
+    return made
+
+
+@pytest.mark.parametrize("resource_type", MENTIONING)
+async def test_a_compartment_holds_what_mentions_the_patient_if_its_own_owner_permits(
+    family: Family, resource_type: str
+) -> None:
+    """compartmentdefinition-patient: by any of its parameters; access.md D6: each by its own owner's permit."""
+    path = f"/Patient/{family.carl}/{resource_type}?_total=accurate"
+    permitted = mentioning(resource_type, family.id("doras"), family.dora, family.carl)
+    await family.put(permitted)
+    before = await family.asks(path)
+    assert found(before) == [f"{resource_type}/{permitted['id']}"]
+    hidden = mentioning(resource_type, family.id("emils"), family.emil, family.carl)
+    await family.put(hidden)
+    after = await family.asks(path)
+    assert told(after) == told(before)
+    await family.put(consent(f"{family.dora}-clinic", family.dora, "Organization/clinic", status="inactive"))
+    assert found(await family.asks(path)) == []
+
+
+async def test_a_compartment_of_a_hidden_patient_holds_what_others_permit(family: Family) -> None:
+    """Emil permits nobody; Dora, who is mentioned beside him, does."""
+    await family.put(
+        mentioning("Observation", family.id("doras"), family.dora, family.emil),
+        observation(family.id("his"), family.emil),
+    )
+    assert found(await family.asks(f"/Patient/{family.emil}/Observation")) == [f"Observation/{family.id('doras')}"]
+
+
+async def test_the_patient_herself_finds_only_what_is_hers(family: Family) -> None:
+    """A mention shows nobody the record of somebody else."""
+    hers = observation(family.id("hers"), family.carl)
+    await family.put(hers, mentioning("Observation", family.id("doras"), family.dora, family.carl))
+    token = await family.world.token(f"Patient/{family.carl}", "patient/*.cruds", patient=family.carl)
+    answer = await family.world.asks(token, "GET", f"/Patient/{family.carl}/Observation")
+    assert found(answer) == [f"Observation/{hers['id']}"]

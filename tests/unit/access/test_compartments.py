@@ -214,6 +214,21 @@ def test_labels_and_confidentiality() -> None:
     assert derive("Observation", observation("1", "a"))["confidentiality"] == 3
 
 
+def test_who_is_only_mentioned_is_known_and_owns_nothing() -> None:
+    """data.md 3.1, `m`: the gate finds by it whose permits a search of her compartment needs."""
+    facts = derive("Observation", observation("1", "a", performer=[reference("Patient/b"), reference("Patient/a")]))
+    assert (facts["owners"], facts["mentions"]) == (["a"], ["b"])
+    foreign = reference("https://other.example/fhir/Patient/b")
+    for performers in (
+        [],
+        [reference("Patient/a")],
+        [reference("Practitioner/p")],
+        [foreign],
+        [{"display": "Patient/"}],
+    ):
+        assert "mentions" not in derive("Observation", observation("1", "a", performer=performers))
+
+
 def test_clinical_dates_authors_and_custodians() -> None:
     facts = derive(
         "Observation",

@@ -12,6 +12,7 @@ from fhirserver.access.classes import ACCESS_CLASS, BY_NAME, PATIENT_SAYS
 from fhirserver.access.ownership import COMPARTMENT, MENTIONS, OUTSIDE, PARTICIPANTS, SUBJECTS
 from fhirserver.definitions import Definitions, load
 from fhirserver.search.registry import registry
+from fhirserver.store import indexes
 
 FROZEN = Path(__file__).parents[2] / "data" / "access_classes.txt"
 
@@ -48,6 +49,12 @@ def test_a_search_is_narrowed_to_a_patient_only_by_parameters_that_make_her_an_o
         if (code in registry(load(), resource_type).owners) == (group == "mention")
     }
     assert wrong == set()
+
+
+def test_types_that_can_be_in_a_compartment_without_being_the_patients_have_an_index_for_that() -> None:
+    """A patient's link to another makes nobody an owner, and her compartment of Patients is searched by who permits at all."""
+    mentioning = {resource_type for (resource_type, _), (group, _) in COMPARTMENT.items() if group == "mention"}
+    assert mentioning - {"Patient"} == indexes.MENTIONING
 
 
 def test_the_table_reads_the_elements_that_the_parameters_read() -> None:
