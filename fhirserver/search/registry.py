@@ -38,6 +38,7 @@ _FIRST_RESOURCE = "Bundle.entry[0].resource"
 """Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
 _CORRECTED: Mapping[tuple[str, str], tuple[str, ...]] = {("DocumentReference", "relationship"): ("target", "code")}
 """Components whose expressions R4 publishes in the wrong order: the reference's is that of the token, and the other way round."""
+_TRUTH = re.compile(r"[\w.]+\.exists\(\) and [\w.]+ != false")
 _WHERE = re.compile(r"\.where\([^()]*\)")
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
 
@@ -257,8 +258,12 @@ def _condition(
     parts: tuple[Part, ...],
     parents: tuple[tuple[str, str], ...],
 ) -> Callable[[Term], Expression]:
-    if parameter.type == "token" and _kinds(definitions, _WHERE.sub("", parameter.expression)) == {"ContactPoint"}:
-        return token.contact
+    if parameter.type == "token":
+        kinds = _kinds(definitions, _WHERE.sub("", parameter.expression))
+        if kinds == {"ContactPoint"}:
+            return token.contact
+        if kinds == {"boolean"} or _TRUTH.fullmatch(parameter.expression):
+            return token.boolean
     if parameter.type == "uri" and _is_canonical(definitions, parameter):
         return uri.canonical_url
     if parts or (parents and parameter.type == "reference"):

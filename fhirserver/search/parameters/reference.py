@@ -27,6 +27,8 @@ MODIFIERS = frozenset({"missing", "identifier", "above", "below", "[type]"})
 STEPS = 5
 """How far `:below` and `:above` go along a hierarchy of resources."""
 
+_ABSOLUTE = re.compile(r"[:|]")
+"""What is in every address of another server, in every name, and in a canonical with its version."""
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # What nearly every reference looks like, and stays as it is. An id of dots alone is left to the careful reader.
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}")
@@ -106,6 +108,8 @@ def _strings(term: Term, text: str) -> list[str]:
         raise term.refuse(f"the modifier says {term.modifier}, the value does not.")
     local = reference.local
     if local is None:
+        if reference.type is None and not _ABSOLUTE.search(text):
+            raise term.refuse("a reference is written as an id, as Type/id, or as an absolute address.")
         return [_address(reference)]
     if reference.type not in term.circumstances.resource_types:
         raise term.refuse("no such resource type.")

@@ -33,6 +33,10 @@ TOLD = frozenset({"CodeableConcept", "Coding", "Identifier"})
 """The types of values beside which something stands."""
 
 _TEXT_LENGTH, _TEXTS = 200, 20
+_SPECIAL_VALUES = (
+    ["http://hl7.org/fhir/special-values"],
+    ["http://terminology.hl7.org/CodeSystem/special-values"],
+)
 _MIME_TYPE = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+\-]{1,100}", re.ASCII | re.IGNORECASE
 )
@@ -57,6 +61,19 @@ def condition(term: Term) -> Expression:
             return _members(term, Relation(term.modifier))
         case _:
             return tokens(term, term.path)
+
+
+def boolean(term: Term) -> Expression:
+    """What the query asks of what is true or false; its system is never needed."""
+    if term.modifier not in ("", "not"):
+        return condition(term)
+    found: set[str] = set()
+    for text in term.alternatives:
+        *system, value = (unescape(part) for part in divide(text, "|"))
+        if value.lower() not in ("true", "false") or system not in ([], *_SPECIAL_VALUES):
+            raise term.refuse("it is true or false.")
+        found.add("=" + value.lower())
+    return negate(In(term.path, frozenset(found))) if term.modifier else In(term.path, frozenset(found))
 
 
 def _texts(term: Term, text: str) -> Expression:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.endings import branches, elements_at
-from fhirserver.search.query.unsupported import Unsupported
+from fhirserver.search.query.unsupported import Unsupported, UnsupportedAlways
 from fhirserver.search.registry import Searchable, registry, resource_types
 from fhirserver.search.request import Include
 
@@ -68,7 +68,7 @@ def _leads_to(result: ResultParameters, include: Include) -> bool:
 
 
 def _recurse(_: ResultParameters, __: str) -> str:
-    raise Unsupported("R4 writes ':iterate' where earlier versions wrote ':recurse'.")
+    raise UnsupportedAlways("R4 writes ':iterate' where earlier versions wrote ':recurse'.")
 
 
 INCLUDES: Final[dict[str, Callable[[ResultParameters, str], str]]] = {

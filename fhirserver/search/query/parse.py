@@ -101,6 +101,9 @@ class _Reading:
             self.used.append((name, self.result.take(name, value)))
             return
         contained.check(self.result, name, value)
+        base, colon, modifier = name.partition(":")
+        if colon and base in READERS:
+            raise UnsupportedAlways(f"The parameter '{base}' has no modifier ':{modifier[:100]}' on this server.")
         if self.reader.follows(name):
             expression = self.reader.read(self.resource_type, name, value)
             if expression is not None:

@@ -23,7 +23,7 @@ from fhirserver.search.query.criteria import plain
 from fhirserver.search.query.criteria.current import CURRENT
 from fhirserver.search.query.escaping import unescape
 from fhirserver.search.query.includes import canonical_targets
-from fhirserver.search.query.unsupported import Unsupported
+from fhirserver.search.query.unsupported import Unsupported, UnsupportedAlways
 from fhirserver.search.registry import PROHIBITS, Registry, Searchable, registry, resource_types
 from fhirserver.search.request import Bounds
 
@@ -107,7 +107,8 @@ class Reader:
                 try:
                     asked = build(target)
                 except Unsupported as reason:
-                    refusal = refusal or reason
+                    # A parameter that some type has, and not its modifier, says more than one that a type does not have.
+                    refusal = reason if refusal is None or isinstance(reason, UnsupportedAlways) else refusal
                     continue
                 if asked is None:
                     return None
@@ -117,7 +118,7 @@ class Reader:
             assert refusal is not None  # noqa: S101
             if len(targets) == 1:
                 raise refusal
-            raise Unsupported(f"Nothing that '{step}' of {resource_type} points to can be searched so.")
+            raise type(refusal)(f"Nothing that '{step}' of {resource_type} points to can be searched so.")
         return any_of(*found)
 
     def _chain(self, resource_type: str, name: str, value: str) -> Expression | None:
@@ -147,7 +148,7 @@ class Reader:
         if not named:
             return None
         found = [self._current(resource_type, each) for each in named if each.startswith("$")]
-        ids = frozenset(each for each in named if not each.startswith("$"))
+        ids = frozenset(each.removeprefix("List/") for each in named if not each.startswith("$"))
         if ids:
             self._count(LIST)
             item = registry(self.definitions, "List").searchable["item"]
