@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from fhirserver.search.expression import And, Expression, In, Prefixed, Some, all_of
+from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Some, all_of, any_of
 from fhirserver.search.registry import PAIR
 
 CONTAINED: Final = "index._contained"
@@ -171,6 +171,14 @@ def _of(resource_type: str, term: Expression) -> Iterator[tuple[int, Expression]
             yield 0 if path in ("_id", "index.identifier") else 1 if path.endswith(".r") else 2, In(INSIDE, keys)
         case Prefixed(path, text) if path.endswith(".f") and _is_kept(path):
             yield 3, Prefixed(INSIDE, _key(resource_type, path, text))
+        case Some(path, And((In("type", types), *_)) as inner) if path == CONTAINED and len(types) == 1:
+            # What it refers to within the container has its strings there too.
+            if (lead := _lead(str(*types), inner)) is not None:
+                yield 3, lead
+        case Or(terms):
+            leads = [_lead(resource_type, each) for each in terms]
+            if None not in leads:
+                yield 4, any_of(*(lead for lead in leads if lead is not None))
 
 
 def _is_kept(path: str) -> bool:
