@@ -17,7 +17,7 @@ import structlog
 from fhirserver.app import create_app
 from fhirserver.model.outcome import BadRequest
 from fhirserver.rest.operate import log as log_module
-from fhirserver.rest.operate.log import Log, configure
+from fhirserver.rest.operate.log import LOGGERS, Log, configure
 from fhirserver.rest.request import BodyBounds, read_body
 from fhirserver.settings import Settings
 from tests.integration.serving import BASE, Server, lifespan
@@ -95,8 +95,9 @@ def configured() -> Iterator[BytesIO]:
     configure("info", stream)
     yield stream
     structlog.reset_defaults()
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+    for name in LOGGERS:
         logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
 
 
 async def test_a_request_is_one_line_without_ids_or_query(settings: Settings, configured: BytesIO, new_id: str) -> None:
@@ -139,6 +140,32 @@ def test_a_fault_is_logged_by_its_places_and_never_by_its_message(configured: By
     assert fault["places"][-1].startswith("test_rest_operate.py:")
     assert (forwarded["logger"], forwarded["error"]) == ("uvicorn.error", "ValueError")
     assert started["event"] == "Started here"
+
+
+def test_what_happens_behind_requests_is_logged_in_the_same_form(configured: BytesIO) -> None:
+    extra = {"kind": "reindex", "job": "j1", "try": 2}
+    logging.getLogger("fhirserver.jobs").warning("job.failed", extra=extra, exc_info=ValueError("Ivanova"))
+    (line,) = lines(configured.getvalue().decode())
+    del line["at"], line["places"]
+    assert line == {
+        "level": "warning",
+        "logger": "fhirserver.jobs",
+        "event": "job.failed",
+        "error": "ValueError",
+        **extra,
+    }
+
+
+async def test_a_task_that_nobody_waited_for_is_logged_without_its_message(configured: BytesIO) -> None:
+    """asyncio writes the task, and with it the exception's message, into further lines."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.Future[None]()
+    task.set_exception(ValueError("Ivanova"))
+    loop.default_exception_handler({"message": "Never retrieved", "future": task, "exception": task.exception()})
+    await asyncio.sleep(0)
+    (line,) = lines(configured.getvalue().decode())
+    assert (line["event"], line["error"]) == ("Never retrieved", "ValueError")
+    assert "Ivanova" not in str(line)
 
 
 async def test_a_fault_of_ours_is_a_plain_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,10 @@ import msgspec
 import structlog
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LOGGERS: Final = ("fhirserver", "uvicorn", "uvicorn.error", "asyncio", "concurrent.futures")
+"""The loggers of the standard library that are led here: ours, the HTTP server's, and those of what runs by itself."""
 _FRAMES: Final = 12
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,7 +35,7 @@ def configure(level: str, stream: BinaryIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     handler = _Forward()
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.propagate = False
@@ -116,8 +119,13 @@ class _Forward(logging.Handler):
     """Lines of the standard library's loggers, in our form."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        details = {} if record.exc_info is None or record.exc_info[1] is None else describe(record.exc_info[1])
-        message = record.getMessage() if not details else record.msg
+        details = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info is None or record.exc_info[1] is None:
+            message = record.getMessage()
+        else:
+            # The arguments, and what asyncio adds in further lines, may hold the exception's message.
+            message = str(record.msg).partition("\n")[0]
+            details |= describe(record.exc_info[1])
         structlog.get_logger(record.name).log(record.levelno, message, logger=record.name, **details)
 
 
