@@ -76,6 +76,7 @@ class Gate:
         candidate_owners: frozenset[str] = frozenset(),
         includes: bool = False,
         mentions: frozenset[str] = frozenset(),
+        criteria: Expression | None = None,
     ) -> Permit:
         """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
         if principal.is_operator:
@@ -91,7 +92,9 @@ class Gate:
             sought = candidate_owners
         if sought is not None and resource_type != "Binary" and depends_on_consents(principal):
             return await self._together.permit(principal, interaction, resource_type, sought)
-        request = Request(interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions)
+        request = Request(
+            interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions, criteria
+        )
         decision = self._decision(principal, request)
         decided = await decision.decided()
         reads = Reads(principal, interaction, resource_type, decided)
@@ -285,10 +288,12 @@ class _Decision:
         return await rows_where(self._facts, "Consent", naming, ROWS_PER_OWNER * self._max_owners)
 
     async def _appointments(self, actors: Actors) -> list[dict[str, Any]]:
-        reached = self._request.resource_type == "Appointment" or self._request.includes
-        if not actors.takes_part or not reached:
+        request = self._request
+        if not actors.takes_part or (request.resource_type != "Appointment" and not request.includes):
             return []
-        taking_part = In("security.actors", actors.takes_part)
+        taking_part: Expression = In("security.actors", actors.takes_part)
+        if request.criteria is not None and not request.includes:
+            taking_part = all_of(taking_part, request.criteria)  # a day of hers instead of all her years
         return await rows_where(self._facts, "Appointment", taking_part, ROWS_PER_OWNER * self._max_owners)
 
     async def _rules(self, owners: frozenset[str]) -> Rules:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fhirserver.search.expression import Expression
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -14,6 +16,7 @@ class Request:
 
     `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
     `mentions`: except for matches that belong to others and mention one of these.
+    `criteria`: what every match meets besides, if anything.
     `candidate_owners`: of the version to be written. `includes`: other types come along.
     """
 
@@ -24,3 +27,4 @@ class Request:
     candidate_owners: frozenset[str] = frozenset()
     includes: bool = False
     mentions: frozenset[str] = frozenset()
+    criteria: Expression | None = None

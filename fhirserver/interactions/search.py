@@ -15,6 +15,7 @@ from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest
+from fhirserver.search.expression import And, Expression, In
 from fhirserver.search.pending import steps
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
@@ -48,10 +49,26 @@ async def permit_of(context: Context, request: SearchRequest) -> Permit:
         patients=request.patients,
         includes=bool(request.includes) or follows,
         mentions=request.mentions,
+        ids=() if follows or request.includes else _ids(request),
+        criteria=None if follows else _criteria(request),
     )
     if follows:
         check_whole(permit)
     return permit
+
+
+def _ids(request: SearchRequest) -> tuple[str, ...]:
+    """The ids of which every match has one: it is decided for these then, as for reads."""
+    terms = _criteria(request)
+    for term in terms.terms if isinstance(terms, And) else (terms,):
+        if isinstance(term, In) and term.path == "_id":
+            return tuple(sorted(str(each) for each in term.values))
+    return ()
+
+
+def _criteria(request: SearchRequest) -> Expression | None:
+    """What is asked of every match itself."""
+    return request.expression if request.containment is None and request.taken is None else None
 
 
 async def search_type(

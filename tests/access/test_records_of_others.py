@@ -160,3 +160,55 @@ async def test_the_patient_herself_finds_only_what_is_hers(family: Family) -> No
     token = await family.world.token(f"Patient/{family.carl}", "patient/*.cruds", patient=family.carl)
     answer = await family.world.asks(token, "GET", f"/Patient/{family.carl}/Observation")
     assert found(answer) == [f"Observation/{hers['id']}"]
+
+
+async def test_a_binary_is_found_by_its_id_where_its_context_is_visible(family: Family) -> None:
+    """access.md 3.4, number 18: as it is read, so it is found, and not otherwise."""
+    shown, hidden = (
+        {
+            "resourceType": "DocumentReference",
+            "id": family.id(name),
+            "status": "current",
+            "subject": {"reference": f"Patient/{owner}"},
+            "content": [{"attachment": {"title": "t"}}],
+        }
+        for name, owner in (("shown", family.carl), ("hidden", family.emil))
+    )
+    await family.put(shown, hidden)
+    for each in (shown, hidden):
+        context = {"reference": f"DocumentReference/{each['id']}"}
+        await family.put(
+            {"resourceType": "Binary", "id": each["id"], "contentType": "text/plain", "securityContext": context}
+        )
+    ids = f"{shown['id']},{hidden['id']}"
+    assert found(await family.asks(f"/Binary?_id={ids}&_total=accurate")) == [f"Binary/{shown['id']}"]
+    gone, absent = family.id("hidden"), family.id("absent")
+    alone, none = [told(await family.asks(f"/Binary?_id={id}")) for id in (gone, absent)]
+    assert alone[1].replace(gone.encode(), absent.encode()) == none[1]
+
+
+async def test_a_day_of_appointments_is_that_of_who_takes_part(family: Family) -> None:
+    """The patients of the Appointments that are asked about are weighed, and no others; a deny still hides."""
+
+    def appointment(name: str, patient: str, who: str, day: int) -> dict[str, Any]:
+        people = [{"actor": {"reference": each}, "status": "accepted"} for each in (f"Patient/{patient}", who)]
+        times = {"start": f"2031-03-0{day}T09:00:00Z", "end": f"2031-03-0{day}T10:00:00Z"}
+        return {
+            "resourceType": "Appointment",
+            "id": family.id(name),
+            "status": "booked",
+            "participant": people,
+            **times,
+        }
+
+    hers, other = "Practitioner/doctor", "Practitioner/stranger"
+    await family.put(appointment("mine", family.emil, hers, 1), appointment("later", family.emil, hers, 2))
+    path = "/Appointment?date=2031-03-01&_total=accurate"
+    before = await family.asks(path)
+    assert f"Appointment/{family.id('mine')}" in found(before)
+    assert f"Appointment/{family.id('later')}" not in found(before)
+    await family.put(appointment("not", family.emil, other, 1))
+    assert told(await family.asks(path)) == told(before)
+    denies = {"type": "deny"}
+    await family.put(consent(family.id("no"), family.emil, "Practitioner/doctor", provision=denies))
+    assert f"Appointment/{family.id('mine')}" not in found(await family.asks(path))

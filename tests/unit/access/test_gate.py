@@ -14,7 +14,7 @@ import pytest
 from fhirserver.access import reasons
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, TooCostly
-from fhirserver.search.expression import Nothing
+from fhirserver.search.expression import In, Nothing
 from fhirserver.search.match import match
 from tests.fakes.gate import CLINIC, DEVICE, DOCTOR, IN_ROLE, LABORATORY, A, B, World, denies, permits, who
 from tests.fakes.records import (
@@ -254,6 +254,18 @@ async def test_appointments_show_to_who_takes_part_and_the_patient_behind_them_d
     assert await world.finds(DOCTOR, "Patient") == set()
     permit = await world.gate.decide(DOCTOR, "search-type", "Appointment", includes=True)
     assert world.facts.seen(permit, "Patient") == set()
+
+
+async def test_only_appointments_that_the_search_asks_about_are_weighed() -> None:
+    """A doctor of many years asks for a day: its patients are within the bound, those of all her years are not."""
+    made = (appointment(f"{n}", f"Patient/p{n}", "Practitioner/d") for n in range(60))
+    world = World(*CLINIC, *made)
+    with pytest.raises(TooCostly):
+        await world.finds(DOCTOR, "Appointment")
+    day = In("_id", frozenset(("1", "2")))
+    assert await world.finds(DOCTOR, "Appointment", criteria=day) == {"1", "2"}
+    with pytest.raises(TooCostly):  # what is included need not meet it
+        await world.finds(DOCTOR, "Appointment", criteria=day, includes=True)
 
 
 async def test_a_deny_hides_an_appointment_from_who_takes_part() -> None:
