@@ -114,6 +114,19 @@ async def test_it_is_a_replica_set_with_transactions_a_password_and_private_file
         await embedded.stop()
 
 
+async def test_a_slow_query_leaves_nothing_of_itself_in_the_log(folder: Path) -> None:
+    embedded = on(folder)
+    url = await embedded.start()
+    try:
+        async with AsyncMongoClient(url) as client:
+            await client.test.kept.insert_one({"_id": "Ivanova"})
+            # MongoDB calls slow what takes 100 milliseconds.
+            assert await client.test.kept.find_one({"_id": "Ivanova", "$where": "sleep(150); return true"})
+    finally:
+        await embedded.stop()
+    assert "Ivanova" not in (folder / "mongod.log").read_text()
+
+
 async def test_what_was_written_is_there_after_a_clean_stop_and_no_process_is_left(folder: Path) -> None:
     embedded = on(folder)
     await keep(await embedded.start(), "one")

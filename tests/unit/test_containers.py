@@ -37,6 +37,11 @@ def test_mongodb_is_a_replica_set_that_is_formed_before_the_server_starts(compos
     assert services["server"]["environment"]["FHIRSERVER_MONGO_URL"].endswith(f"replicaSet={name}")
 
 
+def test_mongodb_logs_no_query(compose: dict[str, Any]) -> None:
+    command = compose["services"]["mongo"]["command"]
+    assert command[command.index("--slowOpSampleRate") + 1] == "0"
+
+
 def test_mongodb_is_reached_by_the_server_alone(compose: dict[str, Any]) -> None:
     mongo = compose["services"]["mongo"]
     assert "ports" not in mongo

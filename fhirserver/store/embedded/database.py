@@ -187,6 +187,8 @@ class Embedded:
             *("--dbpath", str(self.data / "db"), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
             *("--replSet", replica_set.REPLICA_SET, "--keyFile", str(self.data / "keyfile")),
             *("--logpath", str(self.data / "mongod.log"), "--logappend", "--quiet"),
+            # A slow query is logged with its values, and they are health data.
+            *("--slowOpSampleRate", "0"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             # There is no other member to hand over to, so nothing to wait for when it is told to stop.
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
