@@ -6,8 +6,10 @@ https://hl7.org/fhir/R4/http.html#search
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from fhirserver.access.matching import check_search
+from fhirserver.access.principal import allows
 from fhirserver.access.steps import check_steps
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.search import OTHER_COUNT, Found, permit_of
@@ -19,7 +21,9 @@ from fhirserver.store import Page, Place
 
 async def search_system(context: Context, asked: AcrossRequest, *, query: str, cursor: str | None = None) -> Found:
     """What matches and may be seen. A cursor is good for the query and its page size only. Raises Forbidden if the token does not
-    reach one of the types."""
+    reach one of the types that are named, or any where none is named."""
+    if not asked.is_named:
+        asked = _within_reach(context, asked)
     for each in asked.requests:  # all of them before any data is asked
         check_search(context.principal, each.resource_type)
         check_steps(context.principal, each.resource_type, each.expression)
@@ -40,3 +44,9 @@ async def search_system(context: Context, asked: AcrossRequest, *, query: str, c
         held = found.next.as_dict() | {"asked": since, "count": count}
         following = services.store.cursor.seal(held, audience=audience, now=services.clock())
     return Found(Page(found.matches, [], found.total, None), following, None, since)
+
+
+def _within_reach(context: Context, asked: AcrossRequest) -> AcrossRequest:
+    """The search of what the token reaches; of all where that is nothing, which is then refused."""
+    reached = [each for each in asked.requests if allows(context.principal, each.resource_type, "search-type")]
+    return replace(asked, requests=tuple(reached)) if reached else asked

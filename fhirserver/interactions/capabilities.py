@@ -22,7 +22,7 @@ _COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 _FURTHER = {
-    "_type": "The types that a search of everything goes through; it is required there.",
+    "_type": "The types that a search of everything goes through; all that there are, if none is named.",
     "_list": "What a List names. The functional lists ($current-...) are not kept.",
     "_has": "Reverse chains, up to three deep; chained parameters go up to three references far.",
     "_filter": "The whole grammar; each operator on the parameter types that can be compared so.",

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     INSTANCE_OPERATION = "[base]/[type]/[id]/$[operation]"
     JOB = "[base]/_jobs/[id]"
     COMPARTMENT = "[base]/[compartment]/[id]/[type]"
+    COMPARTMENT_SYSTEM = "[base]/[compartment]/[id]/*"
     COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
 
 
@@ -127,6 +128,8 @@ class Addresses:
                 return Address(Kind.VERSION, within.resource_type, within.id, version)
             case [name] if name.startswith("$"):
                 return self._operation(Kind.INSTANCE_OPERATION, name, within.resource_type, within.id)
+            case ["*"] if within.resource_type in self._compartments:
+                return Address(Kind.COMPARTMENT_SYSTEM, id=within.id, compartment=within.resource_type)
             case [name]:
                 return self._inside(Kind.COMPARTMENT, within, name)
             case [name, "_search"]:

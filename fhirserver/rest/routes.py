@@ -75,6 +75,7 @@ _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
     Kind.TYPE_OPERATION: _OPERATION,
     Kind.INSTANCE_OPERATION: _OPERATION,
     Kind.COMPARTMENT: {"GET": _SEARCH},
+    Kind.COMPARTMENT_SYSTEM: {"GET": _SEARCH_ACROSS},
     Kind.COMPARTMENT_SEARCH: {"POST": _SEARCH_BY_FORM},
 }
 """What an entry of a Bundle may ask for: everything but another Bundle of requests."""
@@ -93,7 +94,7 @@ ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
 }
 """What needs a principal. The statement of capabilities does not, and stands beside the table in the facade."""
 
-_OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_SEARCH, Kind.SYSTEM_HISTORY))
+_OF_SYSTEM: Final = frozenset((Kind.SYSTEM, Kind.SYSTEM_SEARCH, Kind.SYSTEM_HISTORY, Kind.COMPARTMENT_SYSTEM))
 
 
 def _interactions(kinds: Iterable[Kind]) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ CASES = {
         "/DiagnosticReport?_id=anna-report&_include=DiagnosticReport:*&_include:iterate=Observation:*",
         "/Observation?_include:iterate=Observation:has-member&_include:iterate=Observation:performer",
         "/Patient?_include=Patient:link&_include=Patient:general-practitioner",
+        "/DiagnosticReport?_id=anna-report&_include:iterate=*",
     ],
     "SC-07": [
         "/Patient?_id=anna&_revinclude=Observation:subject",
@@ -92,6 +93,10 @@ CASES = {
         "/Organization?_id=clinic&_revinclude=Patient:organization&_revinclude:iterate=Observation:*",
         "/Practitioner?_id=surgeon&_revinclude=Observation:performer&_revinclude=Provenance:*&_revinclude=List:item",
         "/Patient?_revinclude=Group:member&_revinclude=List:*",
+        "/Patient?_id=anna&_revinclude=*",
+        "/Observation?_id=anna-0&_revinclude=*",
+        "/Organization?_id=clinic&_revinclude:iterate=*",
+        "/Practitioner?_id=surgeon&_revinclude:iterate=*&_include:iterate=*",
     ],
     "SC-08": [
         "/Patient?_has:Observation:patient:code=718-7",
@@ -128,6 +133,9 @@ CASES = {
         "/Practitioner/surgeon/Observation?patient.name=Godunov&_include=*",
         "/Practitioner/surgeon/Patient?_has:Observation:patient:code=718-7",
         "/Encounter/boris-visit/Observation?subject.name=Godunov",
+        "/Patient/anna/*?_count=5",
+        "/Patient/boris/*?_total=accurate",
+        "/Practitioner/surgeon/*?_id=anna-0,boris-0&_sort=-_lastUpdated",
     ],
     "SC-11": [
         *(f"/DiagnosticReport?result.value-quantity={each}" for each in ("gt7", "7.2", "gt300", "lt7", "ne118")),
@@ -150,6 +158,11 @@ CASES = {
         "?_type=Patient,Observation,Practitioner&_list=secret&_total=accurate",
         "?_type=Patient,Observation&_sort=-_lastUpdated&_count=2",
         "?_type=List,Group,Condition,Provenance,Patient&_count=1",
+        "?_list=secret&_total=accurate",
+        "?_id=anna-0,boris-0,boris&_sort=_lastUpdated&_count=1",
+        "/Condition?_list=$current-problems&_total=accurate",
+        "/Condition?patient=boris&_list=$current-problems",
+        "/Patient?_has:Condition:patient:_list=$current-problems",
     ],
     "SC-36": [
         "/Patient?link.name=Godunov&_elements=name",
@@ -224,7 +237,7 @@ BEYOND = [
     "/Patient?_has:Observation:patient:code:not={}",
     "/Organization?_filter=endpoint.name eq {}",
     "/Patient?general-practitioner:Practitioner.name={}",
-    "/Patient?organization._has:PractitionerRole:organization:active={}",
+    "/Patient?organization._has:PractitionerRole:organization:specialty={}",
     "/Patient?_list={}",
     "?_type=Patient,Observation&_id={}",
     "/Organization?_filter=not (partof._id eq x) and name eq y&_has:Location:organization:name={}",
@@ -341,7 +354,7 @@ class Chance:
     IDS = ("anna", "boris", "anna-0", "boris-0", "boris-panel", "both-0", "surgeon", "secret", "clinic", "absent")
     MORE = (
         *("_total=accurate", "_summary=count", "_sort=-_lastUpdated", "_sort=_id", "_count=1", "_count=2", "_count=3"),
-        *("_include=*", "_elements=id", "_sort=-_id&_count=2"),
+        *("_include=*", "_include:iterate=*", "_elements=id", "_sort=-_id&_count=2"),
     )
 
     def __init__(self, seed: int) -> None:
@@ -359,7 +372,8 @@ class Chance:
         if self._random.random() < 0.6:
             asked.append(self._random.choice(self.MORE))
         if self._random.random() < 0.2:
-            asked.append(f"_revinclude{self._random.choice(('', ':iterate'))}=Observation:*")
+            whatever = self._random.choice(("Observation:*", "Observation:*", "*"))
+            asked.append(f"_revinclude{self._random.choice(('', ':iterate'))}={whatever}")
         return f"/{resource_type}?{'&'.join(asked)}"
 
     def _common(self) -> str:

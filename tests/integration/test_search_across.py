@@ -130,9 +130,8 @@ async def test_chains_and_lists_go_across_types(server: Server, tag: str) -> Non
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("", "not-supported"),
-        ("_id=x", "not-supported"),
-        ("_type=", "not-supported"),
+        ("name=x", "not-supported"),
+        ("_type=&birthdate=2020", "not-supported"),
         ("_type=Nothing", "invalid"),
         ("_type=Patient&_type=Observation", "invalid"),
         ("_type=Patient,Observation&gender=male", "not-supported"),
@@ -148,11 +147,43 @@ async def test_what_cannot_be_asked_of_all_types_is_refused(server: Server, quer
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, code), answer.text
 
 
+@pytest.mark.parametrize("count", [1, 4, 50])
+async def test_a_search_of_everything_goes_through_all_types(server: Server, tag: str, count: int) -> None:
+    """search.html#3.1.1.2: without `_type` the parameters are those common to all types."""
+    for sort, expected in (("", sorted(IN_TURN)), ("&_sort=-_lastUpdated", BY_TIME[::-1])):
+        following: str | None = f"?_tag={tag}&_count={count}{sort}"
+        found: list[str] = []
+        while following is not None:
+            answer = await server("GET", following)
+            assert "_type" not in str(link(answer, "self"))
+            found += ids(answer)
+            following = link(answer, "next")
+        assert (found if sort else sorted(found)) == expected
+    answer = await server("GET", f"?_tag={tag}&_summary=count")
+    assert answer.json()["total"] == len(IN_TURN)
+
+
+async def test_a_compartment_is_searched_through_all_its_types(server: Server, tag: str) -> None:
+    """http.html#vsearch: `[base]/[compartment]/[id]/*`"""
+    answer = await server("GET", f"/Patient/ax-p1/*?_tag={tag}")
+    assert sorted(ids(answer)) == ["ax-o1", "ax-p1"]
+    assert link(answer, "self") == f"/Patient/ax-p1/*?_tag={tag.replace('|', '%7C')}"
+    answer = await server("GET", f"/Patient/ax-p1/*?_tag={tag}&_count=1")
+    assert ids(await server("GET", link(answer, "next"))) == ["ax-p1"]
+    assert ids(await server("GET", "/Patient/ax-p1/*?_type=Observation,Condition")) == ["ax-o1"]
+    assert ids(await server("GET", "/Patient/ax-p1/*?_total=accurate&_lastUpdated=lt2020")) == []
+    for query in ("_type=Organization", "code=x", "_include=Observation:subject"):
+        assert (await server("GET", f"/Patient/ax-p1/*?{query}")).status_code == 400
+    assert (await server("GET", "/Location/ax-p1/*")).status_code == 404
+
+
 async def test_bounds_are_said(server: Server) -> None:
     types = "Account,Basic,Binary,Bundle,CarePlan,CareTeam,Claim,Condition,Consent,Contract,Coverage,Device,Encounter"
     for query in (
         f"_type={types},Endpoint,Flag,Goal,Group,List,Location,Media,Patient",
-        "_type=Account,Basic,Binary,Bundle,Claim,Flag&_count=1000&_sort=_lastUpdated",
+        "_type=Account,Basic,Binary,Bundle,CareTeam,Claim,Consent,Device,Endpoint,Flag,Goal&_count=1000&_sort=_lastUpdated",
+        "_count=1000&_sort=_lastUpdated",
+        "&".join(["_id=x"] * 8),
     ):
         answer = await server("GET", f"?{query}")
         assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly"), answer.text

@@ -1,4 +1,4 @@
-"""A search across types: the same parameters for each of the types that `_type` names.
+"""A search across types: the same parameters for each of the types that `_type` names, or for all that there are.
 
 What is asked has to be a parameter of all of them. They are sorted by time or not at all, and include nothing.
 
@@ -22,20 +22,28 @@ from fhirserver.search.request import Bounds, SearchRequest
 
 TYPE: Final = "_type"
 SORTS: Final = ("_lastUpdated", "-_lastUpdated")
-MERGED: Final = 5_000
+MERGED: Final = 10_000
 """Resources that one page of a search sorted across types may have to look at."""
+
+
+ASKED: Final = 1_000
+"""Parameters that a search may ask of types, each of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcrossRequest:
-    """A search of several types. `whole` stands for all of them where the answer is written."""
+    """A search of several types. `whole` stands for all of them where the answer is written; `is_named` says that the client named
+    them, and means each of them."""
 
     requests: tuple[SearchRequest, ...]
+    is_named: bool = True
 
     @property
     def whole(self) -> SearchRequest:
         """What the types have in common, with `_type` among what was used."""
         first = self.requests[0]
+        if not self.is_named:
+            return replace(first, resource_type="")
         types = (TYPE, ",".join(each.resource_type for each in self.requests))
         return replace(first, resource_type="", used=(types, *first.used))
 
@@ -48,13 +56,23 @@ def parse_across(
     base_url: str,
     now: datetime,
     bounds: Bounds,
+    within: Sequence[str] | None = None,
 ) -> AcrossRequest:
-    """Read a search across types. Raises BadRequest, or TooCostly where a bound is passed."""
+    """Read a search across types, of those alone that are `within` a compartment. Raises BadRequest, or TooCostly where a bound is
+    passed."""
     if len(pairs) > bounds.parameters:
         raise TooCostly(f"A search has at most {bounds.parameters} parameters.")
-    types = _types(definitions, [value for name, value in pairs if name == TYPE], bounds)
+    named = _named(definitions, [value for name, value in pairs if name == TYPE], bounds)
+    every = sorted(resource_types(definitions)) if within is None else within
+    types = tuple(each for each in named or every if within is None or each in within)
+    if not types:
+        raise BadRequest("The compartment never holds a resource of such a type.")
     bounds = replace(bounds, values=bounds.values // len(types))  # each value is asked of each type
     rest = [(name, value) for name, value in pairs if name != TYPE and name not in ELSEWHERE]
+    if len(rest) * len(types) > ASKED:
+        raise TooCostly(
+            f"So many parameters cannot be asked of {len(types)} types: name fewer types, as in '{TYPE}=Patient'."
+        )
 
     def parsed(resource_type: str, wanted: Sequence[tuple[str, str]]) -> SearchRequest:
         return parse_search(
@@ -80,18 +98,13 @@ def parse_across(
     first = replace(requests[0], ignored=(*requests[0].ignored, *ignored))
     if first.sort and len(types) * first.count > MERGED:
         raise TooCostly("A page sorted across so many types would be too large: lower '_count' or name fewer types.")
-    return AcrossRequest((first, *requests[1:]))
+    return AcrossRequest((first, *requests[1:]), is_named=bool(named))
 
 
-def _types(definitions: Definitions, values: Sequence[str], bounds: Bounds) -> tuple[str, ...]:
+def _named(definitions: Definitions, values: Sequence[str], bounds: Bounds) -> tuple[str, ...]:
     if len(values) > 1:
         raise BadRequest(f"The parameter '{TYPE}' stands in the query twice.")
     types = tuple(dict.fromkeys(each for value in values for each in value.split(",") if each))
-    if not types:
-        raise BadRequest(
-            f"A search of everything names the types that it goes through, as in '{TYPE}=Patient,Observation'.",
-            code="not-supported",
-        )
     if len(types) > bounds.types:
         raise TooCostly(f"A search goes through at most {bounds.types} types.")
     unknown = [each for each in types if each not in resource_types(definitions)]

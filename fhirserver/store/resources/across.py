@@ -22,6 +22,8 @@ from fhirserver.store.layout import Layout
 from fhirserver.store.resources.find import Page, find
 from fhirserver.store.resources.paging import Position, order_of, signature
 
+FEW: Final = 20
+AHEAD: Final = 12
 _FIRST_ID: Final = ""
 _LAST_ID: Final = "\U0010ffff"
 """Before and behind every id."""
@@ -93,14 +95,25 @@ class _Searches:
         number, position = (place.number, place.position) if place is not None else (0, None)
         while number < len(self.requests):
             room = self.requests[number].count - len(matches)
-            page = await self._find(number, self._of_size(number, room or 1), position)
-            if not room and page.matches:
-                return matches, Place(number, None)
-            matches += page.matches
-            if page.next is not None:
-                return matches, Place(number, page.next)
-            number, position = number + 1, None
+            ahead = range(number, min(number + self._ahead(position), len(self.requests)))
+            pages = await asyncio.gather(
+                *(self._find(each, self._of_size(each, room or 1), position) for each in ahead)
+            )
+            for page in pages:
+                left = self.requests[number].count - len(matches)
+                if not left and page.matches:
+                    return matches, Place(number, None)
+                if left < room and (len(page.matches) > left or page.next is not None):
+                    break  # those before it took of its room: it is asked again, for what is left
+                matches += page.matches
+                if page.next is not None:
+                    return matches, Place(number, page.next)
+                number, position = number + 1, None
         return matches, None
+
+    def _ahead(self, position: Position | None) -> int:
+        """How many types are asked side by side: of many the most hold nothing, of few the first one fills the page."""
+        return 1 if position is not None or len(self.requests) <= FEW else AHEAD
 
     async def merged(self, place: Place | None) -> tuple[list[Version], Place | None]:
         """All types together, by the time of the version; of one time in the order of the types."""

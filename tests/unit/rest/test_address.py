@@ -50,6 +50,7 @@ READ = [
     (b"/fhir/Patient/p/_history/3", Address(Kind.VERSION, "Patient", "p", "3")),
     (b"/fhir/Patient/p/Observation", Address(Kind.COMPARTMENT, "Observation", "p", compartment="Patient")),
     (b"/fhir/Patient/p/Observation/_search", Address(Kind.COMPARTMENT_SEARCH, "Observation", "p", "", "Patient")),
+    (b"/fhir/Patient/p/*", Address(Kind.COMPARTMENT_SYSTEM, id="p", compartment="Patient")),
     (b"/fhir/_jobs/j-1", Address(Kind.JOB, id="j-1")),
     (b"/fhir/Patient/" + b"a" * 64, Address(Kind.INSTANCE, "Patient", "a" * 64)),
 ]
@@ -104,7 +105,6 @@ REFUSED = [
     b"/fhir/Patient/p/_history/1/2",
     b"/fhir/Patient/p/_search",
     b"/fhir/Patient/_search/x",
-    b"/fhir/Patient/p/*",
     b"/fhir/Observation/o/Patient",
     b"/fhir/Patient/p/Nothing",
     b"/fhir/Patient/p/Binary",
