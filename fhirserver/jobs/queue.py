@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from fhirserver.model.outcome import Conflict, TooCostly
+from fhirserver.model.outcome import Conflict, TooManyRequests
 from fhirserver.search.expression import In
 from fhirserver.store.documents import Documents
 
@@ -91,10 +91,13 @@ class Queue:
         self._rows = rows
         self._now = now
 
-    async def add(self, id: str, kind: str, task: Mapping[str, Any], *, by: str = "") -> Job:
-        """A new job, or the one that has this id. Raises TooCostly where too many wait."""
-        if len(await self.open()) >= MOST:
-            raise TooCostly(f"There are {MOST} jobs that have not ended: cancel one, or wait.")
+    async def add(self, id: str, kind: str, task: Mapping[str, Any], *, by: str = "", most: int = MOST) -> Job:
+        """A new job, or the one that has this id. Raises TooManyRequests where too many wait, of all kinds or of this one."""
+        waiting = await self.open()
+        if len(waiting) >= MOST:
+            raise TooManyRequests(f"There are {MOST} jobs that have not ended: cancel one, or wait.")
+        if sum(job.kind == kind for job in waiting) >= most:
+            raise TooManyRequests(f"There are {most} jobs of this kind that have not ended: cancel one, or wait.")
         job = Job(id, kind, dict(task), await self._now(), by)
         try:
             await self._rows.insert(job.as_row())
@@ -111,6 +114,13 @@ class Queue:
         """Those that are not at their end, the oldest first."""
         found = [Job.of(row) for row in await self._rows.find(In("state", _OPEN))]
         return sorted(found, key=lambda job: (job.created, job.id))
+
+    async def waiting(self, kind: str, task: Mapping[str, Any]) -> Job | None:
+        """A job that is to do just this, and has not begun."""
+        for job in await self.open():
+            if (job.kind, job.task, job.state, job.position) == (kind, task, State.QUEUED, None):
+                return job
+        return None
 
     async def cancel(self, id: str) -> Job | None:
         """End the job, if it is not at its end; whoever holds it notices at its next step."""

@@ -183,6 +183,16 @@ class Unprocessable(FhirError):
     status, code, text = 422, "processing", "The resource does not conform to the rules."
 
 
+class TooManyRequests(FhirError):
+    """So much of this is under way that no more is taken; the sentence says what to wait for."""
+
+    status, code, text = 429, "throttled", "Too much of this is under way. Try again later."
+
+    def __init__(self, diagnostics: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(diagnostics)
+        self.retry_after = retry_after
+
+
 class Unavailable(FhirError):
     """Try again later; nothing was half-written."""
 

@@ -11,6 +11,7 @@ from fhirserver.model.outcome import (
     FhirError,
     Forbidden,
     MethodNotAllowed,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -40,7 +41,7 @@ def _headers(error: FhirError, allow: Iterable[str]) -> list[Header]:
             return [(b"www-authenticate", b'Bearer realm="fhir", error="insufficient_scope"')]
         case MethodNotAllowed():
             return [(b"allow", ", ".join(error.allow or tuple(allow)).encode())]
-        case Unavailable():
+        case Unavailable() | TooManyRequests():
             return [(b"retry-after", b"%d" % error.retry_after)]
         case UnsupportedMediaType() if error.accept_patch:
             return [(b"accept-patch", error.accept_patch.encode())]

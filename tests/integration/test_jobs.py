@@ -11,7 +11,7 @@ import pytest
 from fhirserver.jobs import Job, Lost, Postponed, Queue, Run, State, Worker
 from fhirserver.jobs.queue import LEASE, MOST
 from fhirserver.jobs.worker import TRIES
-from fhirserver.model.outcome import TooCostly
+from fhirserver.model.outcome import TooManyRequests
 from fhirserver.store.client import Mongo
 from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.documents import Documents
@@ -60,10 +60,24 @@ async def test_a_job_is_held_by_one_until_its_lease_ends(queue: Queue, clock: Cl
 async def test_the_same_job_is_added_once_and_there_are_only_so_many(queue: Queue) -> None:
     await asyncio.gather(*(queue.add("a", "kind", {}) for _ in range(3)))
     assert [job.id for job in await queue.open()] == ["a"]
-    for number in range(MOST - 1):
+    with pytest.raises(TooManyRequests):
+        await queue.add("b", "kind", {}, most=1)
+    await queue.add("other", "other", {}, most=1)
+    for number in range(MOST - 2):
         await queue.add(f"j{number:03}", "kind", {})
-    with pytest.raises(TooCostly):
+    with pytest.raises(TooManyRequests):
         await queue.add("more", "kind", {})
+
+
+async def test_a_job_that_waits_is_known_by_what_it_is_to_do(queue: Queue) -> None:
+    await queue.add("a", "kind", {"types": ["x"]})
+    assert await queue.waiting("kind", {"types": []}) is None
+    assert await queue.waiting("other", {"types": ["x"]}) is None
+    found = await queue.waiting("kind", {"types": ["x"]})
+    assert found is not None
+    assert found.id == "a"
+    await queue.take("holder")
+    assert await queue.waiting("kind", {"types": ["x"]}) is None  # it may have passed what was written meanwhile
 
 
 async def test_who_holds_a_cancelled_job_notices_at_the_next_step(queue: Queue) -> None:

@@ -422,6 +422,21 @@ async def test_everything_can_be_reindexed_and_keeps_its_values(stepped: Stepped
     assert (await server("POST", "/SearchParameter/hair/$reindex")).status_code == 202
 
 
+async def test_only_so_many_reindexes_wait_and_none_of_them_twice(stepped: Stepped) -> None:
+    server = stepped.server
+    places = [(await server("POST", "/$reindex?type=Patient")).headers["content-location"] for _ in range(3)]
+    assert len(set(places)) == 1
+    types = ("Account", "Basic", "Bundle", "Flag", "Goal", "Group", "Invoice", "List", "Media")
+    for each in types:
+        assert (await server("POST", f"/$reindex?type={each}")).status_code == 202
+    refused = await server("POST", "/$reindex?type=Task")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert refused.json()["issue"][0]["code"] == "throttled"
+    assert (await server("POST", "/$reindex?type=Patient")).headers["content-location"] == places[0]
+    assert (await server("DELETE", places[0].partition("/fhir")[2])).status_code == 202
+    assert (await server("POST", "/$reindex?type=Task")).status_code == 202
+
+
 async def test_the_job_of_a_server_that_died_is_taken_over_where_it_stopped(
     stepped: Stepped, other: Stepped, monkeypatch: pytest.MonkeyPatch
 ) -> None:

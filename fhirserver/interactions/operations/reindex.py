@@ -17,6 +17,8 @@ from fhirserver.interactions.read import read
 from fhirserver.model.outcome import BadRequest, Conflict, Unprocessable
 
 TYPES: Final = 50
+MOST: Final = 10
+"""Jobs of this kind that have not ended: each may walk through everything. What one waits to do is not ordered twice."""
 _ADDS_NOTHING: Final = "This SearchParameter is not in force, or adds nothing to what R4 has."
 _LEAVING: Final = "The parameter is being changed on every server. Try again in a moment."
 
@@ -51,7 +53,10 @@ async def _of_parameter(context: Context, invocation: Invocation) -> Accepted:
 async def _reindexing(context: Context, types: list[str]) -> Accepted:
     task = {"types": types}
     queue = keeper_of(context).queue
-    return Accepted((await queue.add(context.services.new_id(), KIND, task, by=context.principal.user)).id)
+    job = await queue.waiting(KIND, task)
+    if job is None:
+        job = await queue.add(context.services.new_id(), KIND, task, by=context.principal.user, most=MOST)
+    return Accepted(job.id)
 
 
 REINDEX: Final = Operation(
