@@ -27,7 +27,7 @@ PROMISE = shipped("capability", "CapabilityStatement.json")
 OF_THE_INSTANCE = ("url", "implementation")
 HEART = ("Patient", "Appointment", "Slot", "MedicationRequest", "Observation", "Immunization", "Coverage", "Consent")
 SAMPLES = {
-    "token": "a|b", "string": "a", "date": "ge2026", "reference": "Patient/a", "uri": "urn:a", "number": "gt5",
+    "token": "true", "string": "a", "date": "ge2026", "reference": "Patient/a", "uri": "urn:a", "number": "gt5",
     "quantity": "5||mg", "special": "55.7|37.6",
 }  # fmt: skip
 OF_MODIFIERS = {
