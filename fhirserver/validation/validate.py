@@ -12,6 +12,7 @@ from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
 from fhirserver.validation.accept import Acceptor
 from fhirserver.validation.conformance import Conformance, Knowledge
+from fhirserver.validation.ids import repeated
 from fhirserver.validation.invariants import Invariants
 from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
@@ -63,7 +64,7 @@ class Validator:
         """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it."""
         if not isinstance(resource, dict) or any(issue.code == "structure" for issue in issues):
             return []
-        return self._conformance.issues(resource, knowledge, profiles)
+        return [*repeated(resource), *self._conformance.issues(resource, knowledge, profiles)]
 
 
 def complete(issues: Sequence[Issue]) -> list[Issue]:

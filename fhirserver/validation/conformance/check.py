@@ -81,7 +81,7 @@ class Check:
             yield _error(
                 "value", f"{_named(asked)} must be exactly {_shown(asked.fixed[0])} by {_by(profile)}.", item.place
             )
-        if asked.pattern is not None and not is_like(item.value, asked.pattern[0]):
+        if asked.pattern is not None and not is_like(item.value, asked.pattern[0], self._session.spend):
             yield _error(
                 "value", f"{_named(asked)} must have {_shown(asked.pattern[0])} by {_by(profile)}.", item.place
             )
@@ -174,7 +174,9 @@ class Check:
         if len(known) < len(named):
             if not any(self.conforms(item, each) for each in known):
                 missing = ", ".join(each for each, one in zip(named, found, strict=True) if one is None)
-                self._session.note(f"{_by(profile)} asks for {missing}, which is not known here.", item.place)
+                self._session.note(
+                    f"The profile {profile.url} asks for {missing}, which is not known here.", item.place
+                )
         elif len(known) == 1:
             yield from self.issues(item, known[0])
         elif not any(self.conforms(item, each) for each in known):
@@ -203,7 +205,8 @@ class Check:
             yield _error("value", sentence, item.place)
         elif target is None or unknown:
             session.note(
-                f"{_by(profile)} asks what this refers to for {', '.join(targets)}; it was not followed.", item.place
+                f"The profile {profile.url} asks what this refers to for {', '.join(targets)}; it was not followed.",
+                item.place,
             )
         elif not any(self.conforms(target, each) for each in fitting):
             sentence = f"What this refers to conforms to none of {', '.join(targets)}; {_by(profile)} asks for one."
@@ -261,6 +264,9 @@ class Check:
             yield from self._item(each, asked, profile)
         if asked.slicing is None or (not asked.slices and asked.slicing.rules != "closed"):
             return
+        if asked.types is not None:
+            # Of another type than any slice may have, which was said.
+            items = [each for each in items if self._has_type(each, asked.types)]
         found = self._slices.distributed(items, asked, profile)
         yield from found.issues
         for name, slice in asked.slices.items():

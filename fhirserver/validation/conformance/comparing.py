@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.fix
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -25,12 +25,15 @@ def is_same(value: Any, fixed: Any) -> bool:
     return _is_equal(value, fixed)
 
 
-def is_like(value: Any, pattern: Any) -> bool:
-    """Whether the value has at least what the pattern has; each item of its lists somewhere in the value's."""
+def is_like(value: Any, pattern: Any, spend: Callable[[], None]) -> bool:
+    """Whether the value has at least what the pattern has; each item of its lists somewhere in the value's. `spend` counts."""
+    spend()
     if isinstance(pattern, Mapping):
-        return isinstance(value, Mapping) and all(key in value and is_like(value[key], pattern[key]) for key in pattern)
+        if not isinstance(value, Mapping):
+            return False
+        return all(key in value and is_like(value[key], pattern[key], spend) for key in pattern)
     if isinstance(pattern, list):
-        return isinstance(value, list) and all(any(is_like(each, wanted) for each in value) for wanted in pattern)
+        return isinstance(value, list) and all(any(is_like(each, one, spend) for each in value) for one in pattern)
     return _is_equal(value, pattern)
 
 

@@ -25,6 +25,8 @@ MAX_BASES: Final = 20
 """Profiles that are built on one another."""
 MAX_ELEMENTS: Final = 5_000
 """Elements of one profile."""
+MAX_DEPTH: Final = 50
+"""Steps of one element's path."""
 STRUCTURE: Final = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM: Final = "http://hl7.org/fhirpath/System."
 _MAX_VALUE_SET: Final = f"{STRUCTURE}elementdefinition-maxValueSet"
@@ -73,6 +75,8 @@ def _built(root: ElementDefinition, type: str, part: Json, shapes: Shapes) -> El
         return None
     builder = _Builder(root, type, shapes)
     for element in elements:
+        if str(element.get("path")).count(".") > MAX_DEPTH:
+            return None
         builder.add(element)
     return root
 
@@ -214,7 +218,8 @@ def _types(stated: Any) -> Iterator[TypeRef]:
         code = str(each.get("code", "")).removeprefix(_SYSTEM)
         if code[:1].isupper() and str(each.get("code")).startswith(_SYSTEM):
             code = code[:1].lower() + code[1:]
-        yield TypeRef(code, tuple(map(str, each.get("profile", ()))), tuple(map(str, each.get("targetProfile", ()))))
+        profiles, targets = (tuple(one for one in each.get(name, ()) if one) for name in ("profile", "targetProfile"))
+        yield TypeRef(code, profiles, targets)
 
 
 def _binding(stated: Json) -> Bound:

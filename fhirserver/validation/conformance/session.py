@@ -28,6 +28,9 @@ REMEMBERED: Final = 1_024
 """Compiled invariants of profiles that are kept."""
 
 
+Index = Mapping[str, Mapping[str, Any]]
+
+
 class Exhausted(Exception):
     """A validation has done as much as it may."""
 
@@ -61,6 +64,7 @@ class Session:
         self.notes: dict[tuple[str, str | None], Issue] = {}
         self._compiled = compiled
         self._profiles: dict[str, Profile | None] = {}
+        self._indexes: dict[tuple[int, Any], Index] = {}
         self._steps = MAX_STEPS
         self._evaluated = MAX_EVALUATED
 
@@ -114,21 +118,22 @@ class Session:
         text = item.value.get("reference") if isinstance(item.value, dict) else item.value
         if not isinstance(text, str):
             return None
-        container = item.around.container
-        if text.startswith("#"):
-            found = container if text == "#" else _contained(container, text[1:])
-            if found is None or found.get("resourceType") not in self.shapes.resource_types:
-                return None
-            return resource_item(found, f"{item.place}.resolve()", Around(found, container, item.around.bundle))
-        for entry in (item.around.bundle or {}).get("entry", ()):
-            resource, url = entry.get("resource"), entry.get("fullUrl", "")
-            if isinstance(resource, dict) and resource.get("resourceType") in self.shapes.resource_types:
-                local = f"{resource['resourceType']}/{resource.get('id')}"
-                if text == url or (text == local and (not url or url.endswith(f"/{local}") or url.startswith("urn:"))):
-                    return resource_item(
-                        resource, f"{item.place}.resolve()", Around(resource, resource, item.around.bundle)
-                    )
-        return None
+        container, bundle = item.around.container, item.around.bundle
+        if text == "#":
+            found: Mapping[str, Any] | None = container
+        elif text.startswith("#"):
+            found = self._index(container, _contained).get(text[1:])
+        else:
+            found = None if bundle is None else self._index(bundle, _entries).get(text)
+        if found is None or found.get("resourceType") not in self.shapes.resource_types:
+            return None
+        around = Around(found, container, bundle) if text.startswith("#") else Around(found, found, bundle)
+        return resource_item(found, f"{item.place}.resolve()", around)
+
+    def _index(self, holder: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Index]) -> Index:
+        if (id(holder), make) not in self._indexes:
+            self._indexes[id(holder), make] = make(holder)
+        return self._indexes[id(holder), make]
 
     def target_type(self, item: Item) -> str | None:
         """The resource type of what a Reference leads to, as far as its text and `type` tell."""
@@ -139,11 +144,21 @@ class Session:
         return type if type in self.shapes.resource_types else None
 
 
-def _contained(container: Mapping[str, Any], id: str) -> Mapping[str, Any] | None:
-    for each in container.get("contained", ()):
-        if isinstance(each, dict) and each.get("id") == id:
-            return each
-    return None
+def _contained(container: Mapping[str, Any]) -> Index:
+    """The contained resources by id."""
+    return {str(each.get("id")): each for each in container.get("contained", ()) if isinstance(each, dict)}
+
+
+def _entries(bundle: Mapping[str, Any]) -> Index:
+    """The resources of a Bundle by the texts of references that lead to them."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in bundle.get("entry", ()):
+        resource, url = entry.get("resource"), str(entry.get("fullUrl", ""))
+        if isinstance(resource, dict):
+            local = f"{resource.get('resourceType')}/{resource.get('id')}"
+            for text in {url, local} if not url or url.endswith(f"/{local}") else {url}:
+                found.setdefault(text, resource)
+    return found
 
 
 Judge = Callable[[Item, Profile], bool]

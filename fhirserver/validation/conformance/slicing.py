@@ -216,7 +216,7 @@ class Slices:
         if asked.fixed is not None:
             return any(is_same(each.value, asked.fixed[0]) for each in items)
         if asked.pattern is not None:
-            return any(is_like(each.value, asked.pattern[0]) for each in items)
+            return any(is_like(each.value, asked.pattern[0], self._session.spend) for each in items)
         if _asks(asked):
             return any(self._keeps(each, asked, profile) for each in items)
         if asked.binding is not None and asked.binding.strength in _BOUND and asked.binding.value_set is not None:
