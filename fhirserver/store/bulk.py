@@ -103,6 +103,7 @@ class Bulk:
         self._clock = clock
         self._seal = seal
         self._native_copy = native_copy
+        self._looks = False
 
     def prepare(self, write: Write) -> Prepared:
         """The same, as this store keeps it."""
@@ -130,7 +131,7 @@ class Bulk:
                 with self._fence.flight():
                     return await self._attempt(session, units)
             except Aborted:
-                pass  # somebody else has just written one of them
+                self._looks = True  # something is there already, or somebody else has just written it
             except PyMongoError as error:
                 if is_timeout(error):
                     raise _Slow from error
@@ -146,7 +147,8 @@ class Bulk:
         try:
             with pymongo.timeout(COMMIT_BOUND.total_seconds()):
                 await session.start_transaction(write_concern=DURABLE)
-                taken = await self._taken(session, units)
+                # Where nothing was there before, nothing is looked for: MongoDB says it too, and then is asked again.
+                taken = await self._taken(session, units) if self._looks else set[tuple[str, str]]()
                 is_free = [taken.isdisjoint(map(_key, unit)) for unit in units]
                 fresh = partial(self._fence.freshly, native_copy=self._native_copy)
                 group = [fresh(each) for unit, free in zip(units, is_free, strict=True) if free for each in unit]
@@ -154,6 +156,7 @@ class Bulk:
                     await attempt.run(group, check_ids=False, known_free=True)
                     self._fence.check()
                     await finish(session)
+            self._looks = not all(is_free)
             return is_free
         finally:
             await abort(session)

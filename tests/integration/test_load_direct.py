@@ -265,6 +265,10 @@ async def test_a_collection_is_its_resources(loading: Loading, tmp_path: Path) -
     assert await loading(tmp_path / "b.ndjson") == {"created": 9}
 
 
+class Death(BaseException):
+    """Ends a target."""
+
+
 class Mortal(Direct):
     """A target that dies in the middle: after a batch was written, before anybody heard of it."""
 
@@ -274,7 +278,7 @@ class Mortal(Direct):
         outcomes = await super().write(ready, job)
         self.left -= 1
         if self.left < 0:
-            raise KeyboardInterrupt
+            raise Death
         return outcomes
 
 
@@ -292,7 +296,7 @@ async def test_a_load_that_died_goes_on_and_counts_as_one(
     target = await Mortal.of(services)
     assert isinstance(target, Mortal)
     target.left = left
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Death):
         await loading(*paths, target=target)
     assert await loading(*paths) == {"created": 274, "refused": 2}
     assert await total(services, "Observation") == 270

@@ -78,6 +78,11 @@ class Remote:
         """One batch is made ready while another is sent."""
         return 1
 
+    @property
+    def beside(self) -> int:
+        """None: requests go side by side within a batch."""
+        return 0
+
     async def judge(self, texts: Sequence[Text], job: Job) -> list[Ready]:
         """The bodies of the requests; the server judges."""
         return await asyncio.to_thread(lambda: [_ready(job.units.of(text)) for text in texts])

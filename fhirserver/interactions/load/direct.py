@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -28,6 +28,7 @@ from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
+from fhirserver.store import Prepared
 from fhirserver.store.commit.prepare import whole
 
 BATCH: Final = 1_000
@@ -45,8 +46,28 @@ NORMAL_PATH: Final = frozenset(
 """Types that give rights, or that the server itself goes by."""
 
 T = TypeVar("T")
-Ready = tuple[Text, Judged]
+Writes = Part[Prepared]
+Ready = tuple[Text, Judged[Prepared]]
 """A text, and its judgement."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A batch that is being written. `keys` are its resources, where the order does not matter to others."""
+
+    keys: set[tuple[str, str]] | None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    has_landed: bool = False
+
+    def may_go_beside(self, other: _Flight) -> bool:
+        """Whether both may be written at one time."""
+        return self.keys is not None and other.keys is not None and self.keys.isdisjoint(other.keys)
+
+    async def landed(self) -> None:
+        """Wait for it. Raises Unavailable where it failed: what comes after it is not to be written then."""
+        await self.ended.wait()
+        if not self.has_landed:
+            raise Unavailable
 
 
 class Direct:
@@ -61,6 +82,7 @@ class Direct:
         )
         self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references)
         self._rows = services.store.documents(ROWS)
+        self._flights: list[_Flight] = []
 
     @classmethod
     async def of(cls, services: Services, processes: Processes | None = None) -> Self:
@@ -71,6 +93,11 @@ class Direct:
     def ahead(self) -> int:
         """One batch is judged while another is written; each process has one, and the next at hand."""
         return 1 if self._processes is None else self._processes.count + 1
+
+    @property
+    def beside(self) -> int:
+        """While MongoDB makes one batch durable another is sent, where the judgement is fast enough for that."""
+        return 0 if self._processes is None else 1
 
     async def recall(self, key: str) -> Checkpoint | None:
         """Where an unfinished load of this content stands."""
@@ -101,11 +128,32 @@ class Direct:
 
     async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
+        flight = _Flight(self._free_keys(ready))
+        others = [each for each in self._flights if not each.may_go_beside(flight)]
+        self._flights.append(flight)
+        try:
+            for each in others:
+                await each.landed()
+            outcomes = await self._write(ready, job)
+            flight.has_landed = True
+        finally:
+            self._flights.remove(flight)
+            flight.ended.set()
+        return outcomes
+
+    def _free_keys(self, ready: Sequence[Ready]) -> set[tuple[str, str]] | None:
+        """The resources that it is about, where all go in bulk: then what is about others has nothing to do with it."""
+        if any(judged.asks for _, judged in ready):
+            return None
+        parts = [part for _, judged in ready for part in judged.parts]
+        return set[tuple[str, str]]().union(*map(_keys, parts)) if all(map(self._is_bulk, parts)) else None
+
+    async def _write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
         outcomes = [outcome for _, judged in ready for outcome in judged.outcomes]
         parts = [part for _, judged in ready for part in judged.parts]
         for batch in _batches(part for part in parts if self._is_bulk(part)):
             done = await self._patiently(partial(self._services.store.insert, [part.writes for part in batch]), job)
-            left: list[Part] = []
+            left: list[Writes] = []
             for part, is_new in zip(batch, done, strict=True):
                 if is_new:
                     outcomes += part.said(["created"] * len(part.writes))
@@ -118,24 +166,24 @@ class Direct:
                 outcomes += await self._entries(job.units.of(text), job)
         return outcomes
 
-    def _is_bulk(self, part: Part) -> bool:
+    def _is_bulk(self, part: Writes) -> bool:
         """Whether it may go in bulk: it gives no rights, and nothing has to be looked up for it."""
         if self._services.guards_references:
             return False
         return all(each.write.resource_type not in NORMAL_PATH for each in part.writes)
 
-    async def _normally(self, parts: Sequence[Part], job: Job) -> list[Outcome]:
+    async def _normally(self, parts: Sequence[Writes], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for first in range(0, len(parts), SIDE_BY_SIDE):
             # Writes of one resource keep their order: only different ones go side by side.
-            lanes: dict[Any, list[Part]] = {}
+            lanes: dict[Any, list[Writes]] = {}
             for part in parts[first : first + SIDE_BY_SIDE]:
-                lanes.setdefault(None if part.whole else min(part.keys), []).append(part)
+                lanes.setdefault(None if part.whole else min(_keys(part)), []).append(part)
             for found in await asyncio.gather(*(self._lane(lane, job) for lane in lanes.values())):
                 outcomes += found
         return outcomes
 
-    async def _lane(self, lane: Sequence[Part], job: Job) -> list[Outcome]:
+    async def _lane(self, lane: Sequence[Writes], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for part in lane:
             try:
@@ -144,7 +192,7 @@ class Direct:
                 outcomes.append(part.refused(error))
         return outcomes
 
-    async def _put(self, part: Part, job: Job) -> list[Fate]:
+    async def _put(self, part: Writes, job: Job) -> list[Fate]:
         """The normal path: what differs is updated, together where the unit is whole."""
         resources = [whole(each) for each in part.writes]
         fates = await asyncio.gather(*(self._standing(each, part.number, job) for each in resources))
@@ -246,13 +294,18 @@ def _ordered(value: Any) -> Any:
     return value
 
 
-def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
+def _keys(part: Writes) -> set[tuple[str, str]]:
+    """The resources that it is about."""
+    return {(each.write.resource_type, each.write.id) for each in part.writes}
+
+
+def _batches(parts: Iterable[Writes]) -> Iterator[list[Writes]]:
     """What goes in bulk, in batches in which no resource is twice."""
-    batch: list[Part] = []
+    batch: list[Writes] = []
     keys: set[tuple[str, str]] = set()
     size = 0
     for part in parts:
-        new = part.keys
+        new = _keys(part)
         more = sum(write.size for write in part.writes)
         if batch and (len(keys) + len(new) > BATCH or size + more > BATCH_BYTES or not keys.isdisjoint(new)):
             yield batch

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import Definitions
@@ -22,12 +22,15 @@ from fhirserver.interactions.transaction import placed
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
-from fhirserver.store import By, Derive, Prepared, Write
+from fhirserver.store import By, Derive, Write
 from fhirserver.validation import Validator, error_for
 
 CLIENT: Final = "load"
 PRINCIPAL: Final = replace(OPEN, client=CLIENT)
 """Who loads: the operator."""
+
+_QUESTION_MARKS: Final = (b"?", b"\\u003")
+"""Without one of them no reference is by criteria."""
 
 
 class Portion(NamedTuple):
@@ -38,18 +41,17 @@ class Portion(NamedTuple):
     texts: Sequence[Text]
 
 
-class Part(NamedTuple):
+W = TypeVar("W")
+"""A write, made ready in the form that whoever judges likes."""
+
+
+class Part(NamedTuple, Generic[W]):
     """What is written together: one resource, or a unit that is whole; and the places of its resources in a Bundle."""
 
     number: int
     whole: bool
     entries: tuple[int | None, ...]
-    writes: tuple[Prepared, ...]
-
-    @property
-    def keys(self) -> set[tuple[str, str]]:
-        """The resources that it is about."""
-        return {(each.write.resource_type, each.write.id) for each in self.writes}
+    writes: tuple[W, ...]
 
     def said(self, fates: Sequence[Fate]) -> list[Outcome]:
         """What came of each resource."""
@@ -60,39 +62,39 @@ class Part(NamedTuple):
         return Outcome(self.number, None if self.whole else self.entries[0], "refused", error, len(self.entries))
 
 
-class Judged(NamedTuple):
+class Judged(NamedTuple, Generic[W]):
     """A text, judged: what is to be written, and what came of it already. `asks`: it has entries that are more than a put."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part[W], ...]
     outcomes: tuple[Outcome, ...]
     asks: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Judges as the server does that has these rules."""
+@dataclass(frozen=True)
+class Judge(Generic[W]):
+    """Judges as the server does that has these rules. The writes are for whoever has the permit."""
 
     definitions: Definitions
     base_url: str
     validator: Validator
     derive: Derive
-    prepare: Callable[[Write], Prepared]
+    prepare: Callable[[Write], W]
     permit: Permit
 
-    def judge(self, portion: Portion) -> list[Judged]:
+    def judge(self, portion: Portion) -> list[Judged[W]]:
         """What becomes of each of these texts."""
         units = Units(self.definitions, self.base_url, portion.digest)
-        return [
-            self._judged(units.of(text), PRINCIPAL.by(request_id(portion.run, text.number))) for text in portion.texts
-        ]
+        return [self._judged(units.of(text), text.data, portion.run) for text in portion.texts]
 
-    def _judged(self, unit: Unit, by: By) -> Judged:
+    def _judged(self, unit: Unit, data: bytes, run: str) -> Judged[W]:
+        by = PRINCIPAL.by(request_id(run, unit.number))
+        may_ask = any(each in data for each in _QUESTION_MARKS)
         failures = list(unit.refusals)
-        writes: list[Prepared] = []
+        writes: list[W] = []
         entries: list[int | None] = []
         for each in unit.candidates:
             try:
-                writes.append(self._write(each.resource, by))
+                writes.append(self._write(each.resource, by, may_ask))
                 entries.append(each.entry)
             except FhirError as error:
                 failures.append((each.entry, error))
@@ -108,12 +110,13 @@ class Judge:
             parts = [Part(unit.number, False, (entry,), (write,)) for entry, write in together]
         return Judged(tuple(parts), refused, bool(unit.entries))
 
-    def _write(self, resource: Resource, by: By) -> Prepared:
+    def _write(self, resource: Resource, by: By, may_ask: bool) -> W:
         resource_type = resource["resourceType"]
         error = error_for(self.validator.validate(resource, resource_type=resource_type))
         if error is not None:
             raise error
-        check_references(resource, self.base_url)
+        if may_ask:
+            check_references(resource, self.base_url)
         derived = self.derive(resource_type, resource)
         write = Write("PUT", resource_type, resource["id"], resource, derived, by, self.permit, may_create=True)
         return self.prepare(write)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -82,6 +82,10 @@ class Target(Protocol, Generic[R]):
     def ahead(self) -> int:
         """How many batches are judged while one is written."""
 
+    @property
+    def beside(self) -> int:
+        """How many batches may be handed in to be written while the one before them is. Whether they are is the target's to know."""
+
     async def judge(self, texts: Sequence[Text], job: Job) -> list[R]:
         """What can be done before the turn of these texts comes, beside the loop."""
 
@@ -143,14 +147,29 @@ class _Loading(Generic[R]):
         # The first checkpoint names the run: what a killed load wrote before the next one is recognised by it.
         await self._target.remember(self._source.digest, self._at)
         with Reader(self._source, offset=self._at.offset, number=self._at.number) as reader:
-            async with aclosing(self._judged(reader)) as batches:
-                async for texts, ready, position in batches:
-                    self._note(texts, await self._target.write(ready, self._job))
-                    shown.done, shown.resources = before + position, resources + self._at.counts.total
-                    self._means.progress(shown)
-                    if loop.time() - noted > CHECKPOINT_SECONDS:
-                        noted = loop.time()
-                        await self._target.remember(self._source.digest, self._at)
+            writing: deque[tuple[list[Text], int, asyncio.Task[list[Outcome]]]] = deque()
+
+            async def written() -> None:
+                texts, position, task = writing[0]
+                self._note(texts, await task)
+                writing.popleft()
+                shown.done, shown.resources = before + position, resources + self._at.counts.total
+                self._means.progress(shown)
+
+            try:
+                async with aclosing(self._judged(reader)) as batches:
+                    async for texts, ready, position in batches:
+                        task = asyncio.create_task(self._target.write(ready, self._job))
+                        writing.append((texts, position, task))
+                        if len(writing) > self._target.beside:
+                            await written()
+                        if loop.time() - noted > CHECKPOINT_SECONDS:
+                            noted = loop.time()
+                            await self._target.remember(self._source.digest, self._at)
+                while writing:
+                    await written()
+            finally:
+                await _cancelled([task for _, _, task in writing])
         self._at.is_done = True
         await self._target.remember(self._source.digest, self._at)
         shown.done = before + self._source.size
@@ -165,9 +184,7 @@ class _Loading(Generic[R]):
                 ahead.append(asyncio.create_task(self._next(portions, turn)))
                 yield batch
         finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+            await _cancelled(ahead)
 
     async def _next(self, portions: Iterator[_Portion], turn: asyncio.Lock) -> _Batch[R] | None:
         async with turn:  # which those that wait get in the order in which they came
@@ -185,6 +202,12 @@ class _Loading(Generic[R]):
         for outcome in sorted(refused, key=lambda each: (each.number, each.entry or 0)):
             report.add(self._source.path, outcome, is_lines=is_lines)
         self._at.offset, self._at.number, self._at.report = texts[-1].end, texts[-1].number, report.size
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _portions(reader: Reader) -> Iterator[_Portion]:

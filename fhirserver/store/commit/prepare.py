@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import DecimalException
+from functools import lru_cache
 from typing import Any, Final
 
 import bson
@@ -113,31 +114,23 @@ def finish(
 ) -> tuple[bytes, RawBSONDocument]:
     """The exact text of the version, and its document. Of a first version it need not be said that it is `created`."""
     write, tail = prepared.write, prepared.tail
-    meta = {"versionId": str(version), "lastUpdated": instant(updated), **prepared.meta}
+    meta = {"versionId": str(version), "lastUpdated": _instant(updated), **prepared.meta}
     head = json.dump({"resourceType": write.resource_type, "id": write.id, "meta": meta})
-    text = head if tail == b"{}" else head[:-1] + b"," + tail[1:]
+    text = head if tail == b"{}" else b"".join((head[:-1], b",", tail[1:]))
     fields: Document = {"_id": write.id, "version": version, "updated": updated, "json": text}
     if created is not None:
         fields["created"] = created
-    parts = [bson.encode(fields), prepared.facts]
+    parts = [bson.encode(fields)[4:-1], prepared.facts[4:-1]]
     if prepared.native_tail is not None:
-        parts.append(_embedded(b"resource", _joined([_native(head), prepared.native_tail])))
-    return text, RawBSONDocument(_joined(parts))
+        first, rest = _native(head)[4:-1], prepared.native_tail[4:-1]
+        parts += (b"\x03resource\0", _int32(len(first) + len(rest) + 5), first, rest, b"\0")
+    body = b"".join(parts)
+    return text, RawBSONDocument(b"".join((_int32(len(body) + 5), body, b"\0")))
 
 
 def native(text: bytes) -> RawBSONDocument:
     """The native copy of a whole text."""
     return RawBSONDocument(_native(text))
-
-
-def _joined(parts: list[bytes]) -> bytes:
-    body = b"".join([part[4:-1] for part in parts])
-    return struct.pack("<i", len(body) + 5) + body + b"\0"
-
-
-def _embedded(name: bytes, document: bytes) -> bytes:
-    """A document whose one element is this document."""
-    return _joined([b"\0\0\0\0\x03" + name + b"\0" + document + b"\0"])
 
 
 def _native(text: bytes) -> bytes:
@@ -166,6 +159,8 @@ def _decimal(text: str) -> Decimal128 | str:
 
 
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
+_int32 = struct.Struct("<i").pack
+_instant = lru_cache(maxsize=8)(instant)  # a group has one
 
 
 def _without_big(value: Any) -> Any:

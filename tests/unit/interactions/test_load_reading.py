@@ -217,6 +217,7 @@ class Nowhere:
     """A target that keeps nothing."""
 
     ahead = 1
+    beside = 0
 
     async def judge(self, texts: Sequence[Text], job: Job) -> list[Unit]:
         return [job.units.of(text) for text in texts]
