@@ -8,7 +8,8 @@ https://hl7.org/fhir/R4/practitionerrole.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +41,25 @@ class Role:
     organization: str | None
     counts: bool
     is_doubtful: bool
+
+
+ActorsOf = Callable[[Facts, Principal, int], Awaitable[Actors]]
+"""How the actors of a principal are found at a moment."""
+
+
+class Remembered:
+    """Finds the actors of each principal once, for what is decided as one."""
+
+    def __init__(self, actors: ActorsOf) -> None:
+        self._actors = actors
+        self._found: dict[Principal, asyncio.Future[Actors]] = {}
+
+    async def __call__(self, facts: Facts, principal: Principal, now: int) -> Actors:
+        """Those of this principal, as they were when they were asked for first."""
+        found = self._found.get(principal)
+        if found is None:
+            found = self._found[principal] = asyncio.ensure_future(self._actors(facts, principal, now))
+        return await asyncio.shield(found)
 
 
 async def actors_of(facts: Facts, principal: Principal, now: int) -> Actors:

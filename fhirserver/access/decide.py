@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from fhirserver.access import reasons
-from fhirserver.access.actors import Actors, actors_of
+from fhirserver.access.actors import Actors, ActorsOf, Remembered, actors_of
 from fhirserver.access.classes import ACCESS_CLASS
 from fhirserver.access.compartments import UNRESOLVED
 from fhirserver.access.consent import Verdict, verdict
@@ -59,11 +60,23 @@ class Granted(Permit):
 class Gate:
     """Decides, with what the store says at this moment."""
 
-    def __init__(self, facts: PastFacts, clock: Callable[[], datetime], *, max_owners: int = MAX_OWNERS) -> None:
+    def __init__(
+        self,
+        facts: PastFacts,
+        clock: Callable[[], datetime],
+        *,
+        max_owners: int = MAX_OWNERS,
+        actors: ActorsOf = actors_of,
+    ) -> None:
         self._facts = facts
         self._clock = clock
         self._max_owners = max_owners
+        self._actors = actors
         self._together = Together(self._of_party)
+
+    def for_one(self) -> Gate:
+        """The same gate for one request that asks it many times: who the caller is, is read once."""
+        return Gate(self._facts, self._clock, max_owners=self._max_owners, actors=Remembered(self._actors))
 
     async def decide(
         self,
@@ -77,23 +90,23 @@ class Gate:
         includes: bool = False,
         mentions: frozenset[str] = frozenset(),
         criteria: Expression | None = None,
+        rows: Sequence[Row] | None = None,
     ) -> Permit:
-        """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
+        """The permit of one request; `rows` are the facts of its ids, where they are at hand. Raises Forbidden for what the token
+        rules out, TooCostly for a search too broad."""
         if principal.is_operator:
             return Permit.system(reasons.OPEN_MODE)
         if not allows(principal, resource_type, interaction):
             raise Forbidden(scope=True)
-        if interaction == "create":
-            nobody_asked = Writes(principal, interaction, resource_type, _ANYTHING)
-            if isinstance(nobody_asked(resource_type), Nothing):
-                raise Forbidden(reasons.NOT_THIS_TYPE)
+        if interaction == "create" and not _may_create(principal, resource_type):
+            raise Forbidden(reasons.NOT_THIS_TYPE)
         sought: Sought | None = ids[0] if interaction in _SHARED and len(ids) == 1 else None
         if interaction == "create" and not ids:
             sought = candidate_owners
         if sought is not None and resource_type != "Binary" and depends_on_consents(principal):
             return await self._together.permit(principal, interaction, resource_type, sought)
         request = Request(
-            interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions, criteria
+            interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions, criteria, rows
         )
         decision = self._decision(principal, request)
         decided = await decision.decided()
@@ -120,23 +133,32 @@ class Gate:
         return {each: Granted(about(each), reads, writes) for each in party.waiters}
 
     def _decision(self, principal: Principal, request: Request) -> _Decision:
-        return _Decision(self._facts, principal, request, _microseconds(self._clock()), self._max_owners)
+        now = _microseconds(self._clock())
+        return _Decision(self._facts, self._actors, principal, request, now, self._max_owners)
 
 
-# For asking whether a type could be written at all, if everybody permitted.
 _ANYTHING: Final = Decided(reads=frozenset((UNRESOLVED,)), creates=frozenset((UNRESOLVED,)))
+
+
+@lru_cache(maxsize=4096)
+def _may_create(principal: Principal, resource_type: str) -> bool:
+    """Whether she could create a resource of the type at all, if everybody permitted."""
+    return not isinstance(Writes(principal, "create", resource_type, _ANYTHING)(resource_type), Nothing)
 
 
 class _Decision:
     """One decision under way: what has been read so far."""
 
-    def __init__(self, facts: PastFacts, principal: Principal, request: Request, now: int, max_owners: int) -> None:
+    def __init__(
+        self, facts: PastFacts, actors: ActorsOf, principal: Principal, request: Request, now: int, max_owners: int
+    ) -> None:
         self._facts = facts
+        self._actors_of = actors
         self._principal = principal
         self._request = request
         self._now = now
         self._max_owners = max_owners
-        self._rows: list[dict[str, Any]] = []
+        self._rows: Sequence[Row] = ()
         self.reasons: list[str] = [reasons.DIRECTORY]
         self._before: tuple[str, ...] = ()
         self.verdicts: dict[str, Verdict] = {}
@@ -234,14 +256,16 @@ class _Decision:
         return self._request.patients is None and (of_patients or self._request.resource_type == SYSTEM_LEVEL)
 
     async def _actors(self) -> Actors:
-        actors = await actors_of(self._facts, self._principal, self._now)
+        actors = await self._actors_of(self._facts, self._principal, self._now)
         if not actors.role_counts:
             self.reasons.append(reasons.ROLE_DOES_NOT_COUNT)
         return actors
 
     async def _read_rows(self) -> None:
-        """Read what is asked for by id."""
-        if self._request.ids:
+        """Read what is asked for by id, unless it is at hand."""
+        if self._request.rows is not None:
+            self._rows = self._request.rows
+        elif self._request.ids:
             self._rows = await self._facts.facts(self._request.resource_type, self._request.ids, DECIDING)
 
     async def _shared_rows(self, patients: frozenset[str]) -> list[dict[str, Any]]:

@@ -34,13 +34,22 @@ _ENOUGH: Final = 2
 Rows = list[dict[str, Any]]
 
 
-async def seen(
-    gate: Gate, facts: Facts, principal: Principal, resource_type: str, criteria: Sequence[Expression]
-) -> tuple[list[Rows], Permit]:
-    """For each criterion the rows that meet it and are visible, some of them where there are several; and the permit."""
-    found = await asyncio.gather(
+async def met(facts: Facts, resource_type: str, criteria: Sequence[Expression]) -> list[Rows]:
+    """For each criterion the rows that meet it, whoever may see them: for `seen` alone."""
+    return await asyncio.gather(
         *(facts.facts(resource_type, each, DECIDING, limit=CANDIDATES + 1) for each in criteria)
     )
+
+
+async def seen(
+    gate: Gate,
+    facts: Facts,
+    principal: Principal,
+    resource_type: str,
+    criteria: Sequence[Expression],
+    found: list[Rows],
+) -> tuple[list[Rows], Permit]:
+    """Of the rows that meet each criterion the visible ones, some of them where there are several; and the permit."""
     wide = [number for number, rows in enumerate(found) if len(rows) > CANDIDATES]
     if wide:
         try:
@@ -85,8 +94,11 @@ async def _one_by_one(
 async def _decided(
     gate: Gate, principal: Principal, resource_type: str, found: Sequence[Rows]
 ) -> tuple[list[Rows], Permit]:
-    ids = tuple({row["_id"]: None for rows in found for row in rows}) or (UNRESOLVED,)
-    permit = await gate.decide(principal, "search-type", resource_type, ids=ids)
+    by_id = {row["_id"]: row for rows in found for row in rows}
+    # The rows are those of the transaction: what is decided is what it saw. Nothing found is decided upon as well.
+    permit = await gate.decide(
+        principal, "search-type", resource_type, ids=tuple(by_id) or (UNRESOLVED,), rows=tuple(by_id.values())
+    )
     visible = permit.of(resource_type)
     return [[row for row in rows if match(visible, row)] for rows in found], permit
 

@@ -60,8 +60,8 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
-    """What may be read of a type."""
+class _Reach:
+    """The expression of each type, made when it is asked for first."""
 
     principal: Principal
     interaction: str
@@ -76,6 +76,15 @@ class Reads:
         return found
 
     def _expression(self, resource_type: str) -> Expression:
+        raise NotImplementedError
+
+
+class Reads(_Reach):
+    """What may be read of a type."""
+
+    __slots__ = ()
+
+    def _expression(self, resource_type: str) -> Expression:
         # The interaction's own letter opens its own type; everything that comes along with it has to be readable.
         is_own = self.resource_type in (resource_type, SYSTEM_LEVEL)
         letter = LETTERS.get(self.interaction) if is_own else LETTERS["read"]
@@ -84,16 +93,12 @@ class Reads:
         return visible(self.principal, self.decided, resource_type)
 
 
-@dataclass(frozen=True, slots=True)
-class Writes:
+class Writes(_Reach):
     """What may be replaced or deleted of the one type that the interaction writes, and what may be put there."""
 
-    principal: Principal
-    interaction: str
-    resource_type: str
-    decided: Decided
+    __slots__ = ()
 
-    def __call__(self, resource_type: str) -> Expression:
+    def _expression(self, resource_type: str) -> Expression:
         letter = LETTERS.get(self.interaction)
         if resource_type != self.resource_type or letter is None or letter not in "cud":
             return Nothing()

@@ -5,7 +5,9 @@ https://hl7.org/fhir/R4/security.html#access-control
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fhirserver.search.expression import Expression
 
@@ -17,6 +19,7 @@ class Request:
     `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
     `mentions`: except for matches that belong to others and mention one of these.
     `criteria`: what every match meets besides, if anything.
+    `rows`: the facts of what is asked for by id, where they are at hand.
     `candidate_owners`: of the version to be written. `includes`: other types come along.
     """
 
@@ -28,3 +31,4 @@ class Request:
     includes: bool = False
     mentions: frozenset[str] = frozenset()
     criteria: Expression | None = None
+    rows: Sequence[Mapping[str, Any]] | None = None

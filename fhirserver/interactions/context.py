@@ -97,6 +97,11 @@ class Context:
         """The same request, reading inside a transaction."""
         return replace(self, within=transaction)
 
+    def deciding_once(self, transaction: Reads) -> Context:
+        """The same inside a transaction whose entries are decided upon together: who asks is read once for all of them."""
+        services = replace(self.services, gate=self.services.gate.for_one())
+        return replace(self, services=services, within=transaction)
+
     def now(self) -> datetime:
         """The moment, in whole milliseconds, as pages and their cursors say it."""
         now = self.services.clock()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -157,12 +157,35 @@ class Tx:
 Body = Callable[[Tx], Awaitable[T]]
 
 
-@dataclass(slots=True)
-class _Turn:
-    """A lock of this process, and how many hold it or wait for it."""
+class _Turns:
+    """Locks of this process by key, as long as somebody holds them or waits for them."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    takers: int = 0
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._takers: Counter[str] = Counter()
+
+    async def take(self, keys: Collection[str], taken: list[str]) -> None:
+        """Wait for these, in one order for everybody; `taken` grows by each that is to be given back."""
+        for key in sorted(keys):
+            lock = self._locks.setdefault(key, asyncio.Lock())
+            self._takers[key] += 1
+            try:
+                await lock.acquire()
+            except BaseException:
+                self._leave(key)
+                raise
+            taken.append(key)
+
+    def give_back(self, taken: Iterable[str]) -> None:
+        """Let the next ones have them."""
+        for key in taken:
+            self._locks[key].release()
+            self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        self._takers[key] -= 1
+        if not self._takers[key]:
+            del self._takers[key], self._locks[key]
 
 
 class Transactor:
@@ -185,7 +208,7 @@ class Transactor:
         self._seal = seal
         self._native_copy = native_copy
         self._room = asyncio.Semaphore(SIDE_BY_SIDE)
-        self._turns: dict[str, _Turn] = {}
+        self._turns = _Turns()
         self._waiting = 0
 
     async def run(self, body: Body[T], keys: Collection[str]) -> T:
@@ -194,14 +217,7 @@ class Transactor:
             raise Unavailable("Too many writes are waiting. Try again later.")
         self._waiting += 1
         try:
-            async with AsyncExitStack() as stack:
-                try:
-                    async with asyncio.timeout(PATIENCE):
-                        for key in sorted(set(keys)):
-                            await stack.enter_async_context(self._turn(key))
-                        await stack.enter_async_context(self._room)
-                except TimeoutError:
-                    raise Unavailable from None
+            async with self._turn(set(keys)):
                 deadline = asyncio.get_running_loop().time() + COMMIT_BOUND.total_seconds()
                 async with self._mongo.client.start_session(causal_consistency=False) as session:
                     return await self._until(session, body, keys, deadline)
@@ -209,16 +225,22 @@ class Transactor:
             self._waiting -= 1
 
     @asynccontextmanager
-    async def _turn(self, key: str) -> AsyncIterator[None]:
-        turn = self._turns.setdefault(key, _Turn())
-        turn.takers += 1
+    async def _turn(self, keys: Collection[str]) -> AsyncIterator[None]:
+        """The turn of a transaction: its locks, and room among the others. Raises Unavailable where it is long in coming."""
+        taken: list[str] = []
+        has_room = False
         try:
-            async with turn.lock:
-                yield
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._turns.take(keys, taken)
+                    has_room = await self._room.acquire()
+            except TimeoutError:
+                raise Unavailable from None
+            yield
         finally:
-            turn.takers -= 1
-            if not turn.takers:
-                del self._turns[key]
+            if has_room:
+                self._room.release()
+            self._turns.give_back(taken)
 
     async def _until(self, session: Session, body: Body[T], keys: Collection[str], deadline: float) -> T:
         """Try until it is done, or is known to be impossible, or the time is up."""

@@ -63,10 +63,13 @@ async def rehearse(context: Context, entry: Entry) -> Done:
 async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, is_rehearsal: bool) -> list[Done]:
     planned = await _answered(context, plan(context, entries, links=links))
     # What does not depend on the transaction is done before it, once.
-    ready = await _admitted(context, planned, settled(planned), None) if planned.is_settled else None
+    ready = await _admitted(context, planned, settled(planned)) if planned.is_settled else None
 
     async def body(tx: Tx) -> list[Done]:
-        writes = ready or await _admitted(context, planned, await resolve(context, tx, planned), tx)
+        writes = ready
+        if writes is None:
+            within = context.deciding_once(tx)
+            writes = await _admitted(within, planned, await resolve(within, tx, planned))
         done = await _carry_out(context, tx, planned, writes)
         if is_rehearsal:
             raise _Rehearsed(done)
@@ -123,20 +126,19 @@ def _said(planned: Plan, resolution: Resolution, index: int, error: FhirError) -
     return error
 
 
-async def _admitted(context: Context, planned: Plan, resolution: Resolution, tx: Tx | None) -> _Writes:
+async def _admitted(context: Context, planned: Plan, resolution: Resolution) -> _Writes:
     """Rewrite the links and let every write through the door, side by side. Raises Failed with all that is refused."""
     links = _links(context, planned, resolution)
     admitting = [each for each in planned.writes if each.index in resolution.ids]
-    within = context if tx is None else context.inside(tx)
     outcomes: list[Write | BaseException] = []
     for start in range(0, len(admitting), _PORTION):
         portion = admitting[start : start + _PORTION]
         if context.principal.is_operator:  # for whom the gate reads nothing
-            outcomes += [await _outcome(_admit(within, each, resolution, links)) for each in portion]
+            outcomes += [await _outcome(_admit(context, each, resolution, links)) for each in portion]
             await asyncio.sleep(0)
             continue
         # Side by side: what the gate reads for entries of one turn is one query.
-        admissions = (_admit(within, each, resolution, links) for each in portion)
+        admissions = (_admit(context, each, resolution, links) for each in portion)
         outcomes += await asyncio.gather(*admissions, return_exceptions=True)
     failures: list[tuple[int, FhirError]] = []
     writes: list[Write] = []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fhirserver.access.matching import is_visible, seen
+from fhirserver.access.matching import is_visible, met, seen
 from fhirserver.access.principal import allows
 from fhirserver.interactions.bundles.criteria import MANY, Criteria
 from fhirserver.interactions.bundles.entry import Failed, at
@@ -88,16 +88,18 @@ async def _rows(
         criteria = mentioned.criteria
         if allows(principal, criteria.resource_type, "search-type"):
             wanted[criteria.resource_type][criteria] = None
-    # Side by side: what the gate reads for several types in one turn is one query.
+    asked = {type: [each.expression for each in criteria_of_type] for type, criteria_of_type in wanted.items()}
+    # Side by side, and all found before any is decided upon: what the gate reads for several types in one turn is one query.
+    found = await asyncio.gather(*(met(tx, *each) for each in asked.items()))
     answers = await asyncio.gather(
         *(
-            seen(services.gate, tx, principal, resource_type, [each.expression for each in criteria_of_type])
-            for resource_type, criteria_of_type in wanted.items()
+            seen(services.gate, tx, principal, resource_type, expressions, rows)
+            for (resource_type, expressions), rows in zip(asked.items(), found, strict=True)
         )
     )
     rows: dict[Criteria, Sequence[dict[str, Any]]] = {}
-    for criteria_of_type, (found, _) in zip(wanted.values(), answers, strict=True):
-        rows.update(zip(criteria_of_type, found, strict=True))
+    for criteria_of_type, (visible, _) in zip(wanted.values(), answers, strict=True):
+        rows.update(zip(criteria_of_type, visible, strict=True))
     return rows, {resource_type: permit for resource_type, (_, permit) in zip(wanted, answers, strict=True)}
 
 

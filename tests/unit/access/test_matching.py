@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fhirserver.access import matching
-from fhirserver.access.matching import seen
+from fhirserver.access.matching import Rows, met, seen
 from fhirserver.model.outcome import TooCostly
-from fhirserver.search.expression import In
+from fhirserver.search.expression import Expression, In
+from fhirserver.search.permit import Permit
 from tests.fakes.gate import DOCTOR, World, permits
 from tests.fakes.records import observation
 
@@ -33,8 +34,13 @@ def world(hidden: int, *shown: str, patients: int = 3) -> World:
     return found
 
 
+async def decided(of: World, criteria: list[Expression]) -> tuple[list[Rows], Permit]:
+    found = await met(of.facts, "Observation", criteria)
+    return await seen(of.gate, of.facts, DOCTOR, "Observation", criteria, found)
+
+
 async def ids(of: World) -> list[str]:
-    [rows], permit = await seen(of.gate, of.facts, DOCTOR, "Observation", [EVERY])
+    [rows], permit = await decided(of, [EVERY])
     assert {row["_id"] for row in rows} <= of.facts.seen(permit, "Observation")
     return [row["_id"] for row in rows]
 
@@ -56,6 +62,11 @@ async def test_past_the_bound_the_search_says_what_it_is() -> None:
 
 async def test_several_criteria_are_each_answered() -> None:
     made = world(8, "mine", "mine-too")
-    criteria = [EVERY, In("_id", frozenset({"mine"})), In("_id", frozenset({"h001"})), In("_id", frozenset({"none"}))]
-    found, _ = await seen(made.gate, made.facts, DOCTOR, "Observation", criteria)
+    criteria: list[Expression] = [
+        EVERY,
+        In("_id", frozenset({"mine"})),
+        In("_id", frozenset({"h001"})),
+        In("_id", frozenset({"none"})),
+    ]
+    found, _ = await decided(made, criteria)
     assert [len(rows) for rows in found] == [2, 1, 0, 0]
