@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fhirserver.validation.ids import repeated
-from tests.data.examples import every_example
+from tests.data.examples import example_resources
 
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "none": ({"name": [{"family": "a"}]}, []),
@@ -42,3 +42,8 @@ def test_an_id_that_was_given_before_is_advised_of(case: str) -> None:
     found = repeated({"resourceType": "Patient", **elements})
     assert [issue.expression for issue in found] == places
     assert {(issue.severity, issue.code) for issue in found} <= {("warning", "duplicate")}
+
+
+def test_hl7s_own_examples_give_none_twice() -> None:
+    found = {name: issues for name, resource in example_resources() if (issues := repeated(resource))}
+    assert found == {}
