@@ -41,7 +41,7 @@ EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     ("PUT", "/Patient/1/_history/1", {"json": PATIENT}, 405, {"allow": "GET, HEAD, OPTIONS"}),
     ("POST", "/metadata", {}, 405, {"allow": "GET, HEAD, OPTIONS"}),
     ("POST", "", {"json": {"resourceType": "Bundle", "type": "batch"}}, 200, {}),
-    ("GET", "", {}, 400, {}),
+    ("GET", "", {}, 200, {}),
     ("DELETE", "", {}, 405, {"allow": "GET, POST, HEAD, OPTIONS"}),
     ("TRACE", "/Patient/1", {}, 405, {}),
     ("BREW", "/Patient/1", {}, 405, {}),

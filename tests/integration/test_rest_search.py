@@ -197,7 +197,7 @@ async def test_a_cursor_is_good_for_its_query_only(server: Server, ward: str, ta
 
 
 async def test_a_search_too_long_for_a_link_says_so_instead_of_ending_early(server: Server, ward: str) -> None:
-    values = ",".join(f"Patient/{ward}-a-with-a-rather-long-name-{index:040}" for index in range(99))
+    values = ",".join(f"https://elsewhere.example.org/fhir/Patient/{index:060}" for index in range(75))
     form = f"subject={values},Patient/{ward}-a&_count=2"
     answer = await server("POST", "/Observation/_search", content=form, headers=FORM)
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly")
@@ -209,7 +209,6 @@ async def test_a_search_too_long_for_a_link_says_so_instead_of_ending_early(serv
         "patient=Patient/x&patient:missing=maybe",
         "date=yesterday",
         "_sort=nonsense",
-        "_revinclude=*",
         "_include=Nothing:subject",
         "code:sounds=x",
         "_has:Observation:code:code=x",
