@@ -200,13 +200,14 @@ class Hosts:
             names.add(host + default)
         self._exact = frozenset(name.encode() for name in names)
         self._open_mode = open_mode
+        self._refusal = f"This server does not answer for that host. Its address is {base_url}"
 
     def check(self, host: bytes | None) -> None:
         """Raises Misdirected for a host that is not ours."""
         if host in self._exact:
             return
         if host is None or not (host.lower() in self._exact or (self._open_mode and _is_loopback(host))):
-            raise Misdirected
+            raise Misdirected(self._refusal)
 
 
 _LOOPBACK = re.compile(rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
