@@ -13,8 +13,9 @@ from fhirserver.model.outcome import BadRequest, NotAcceptable, UnsupportedMedia
 
 FHIR_JSON: Final = "application/fhir+json"
 FHIR_XML: Final = "application/fhir+xml"
-JSON_TYPES: Final = (FHIR_JSON, "application/json", "text/json")
-XML_TYPES: Final = (FHIR_XML, "application/xml", "text/xml")
+JSON_TYPES: Final = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
+XML_TYPES: Final = (FHIR_XML, "application/xml", "text/xml", "application/xml+fhir")
+"""The last of each is DSTU2's, which R4 encourages servers to go on taking."""
 FHIR_VERSIONS: Final = ("4.0", "4.0.1")
 DEFAULT: Final = b"application/fhir+json; charset=utf-8"
 
@@ -22,6 +23,8 @@ _SERVED: Final = {name: f"{name}; charset=utf-8".encode() for name in JSON_TYPES
 _FORMATS: Final = _SERVED | {
     "json": DEFAULT,
     "application/fhir json": DEFAULT,  # a + that nobody encoded
+    "application/json fhir": _SERVED["application/json+fhir"],
+    "application/xml fhir": _SERVED["application/xml+fhir"],
     "xml": _SERVED[FHIR_XML],
     "application/fhir xml": _SERVED[FHIR_XML],
 }

@@ -32,6 +32,8 @@ _SHOWN: Final = 64
 _DOCTYPE = re.compile(rb"(?:\xef\xbb\xbf)?(?>[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
 _HAS_DOCTYPE: Final = "The body has a document type. FHIR's XML has none, and no entities of its own."
 _TOO_DEEP: Final = f"The XML is nested too deeply; its JSON would have more than {NESTING_LIMIT} levels."
+_SCHEMA_LOCATION: Final = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+"""Where the root says that its schema lies: editors and test suites write it, and it is no content."""
 _ENCODINGS: Final = ("utf-8", "utf8", "us-ascii")
 
 
@@ -127,6 +129,7 @@ class _Reader:
         elif self._narrative is not None:
             self._start_in_narrative(self._narrative, name, attributes)
         elif not self._open:
+            attributes.pop(_SCHEMA_LOCATION, None)
             self._start_resource(None, name, attributes)
         else:
             parent = self._open[-1]

@@ -48,6 +48,10 @@ ACCEPTED = [
     ("application/fhir+xml", "application/fhir+json;fhirVersion=4.0", FHIR),
     (None, "application/json", PLAIN),
     (None, "text/json", TEXT),
+    ("application/json+fhir", None, "application/json+fhir"),
+    ("application/xml+fhir", None, "application/xml+fhir"),
+    (None, "application/json+fhir", "application/json+fhir"),
+    (None, "application/xml fhir", "application/xml+fhir"),
 ]
 
 REFUSED = [
@@ -105,6 +109,8 @@ SENT = [
     (TEXT_XML, "xml"),
     ("Text/XML; charset=UTF-8", "xml"),
     ("application/fhir+xml;fhirVersion=4.0", "xml"),
+    ("application/json+fhir", "json"),
+    ("application/xml+fhir; charset=utf-8", "xml"),
 ]
 
 

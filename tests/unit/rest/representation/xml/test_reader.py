@@ -28,6 +28,11 @@ READ: dict[str, tuple[bytes, dict[str, Any]]] = {
         {"id": "a", "active": True, "birthDate": "1980-02"},
     ),
     "nothing but the type": (of("Patient", ""), {}),
+    "where the schema lies is no content": (
+        b'<Patient xmlns="http://hl7.org/fhir" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        b'xsi:schemaLocation="http://hl7.org/fhir ../patient.xsd"><active value="true"/></Patient>',
+        {"active": True},
+    ),
     "lists and objects": (
         of(
             "Patient",
@@ -205,8 +210,14 @@ REFUSED: dict[str, tuple[bytes, str | None, str]] = {
     ),
     "a url where none belongs": (of("Patient", '<name url="x"/>'), "Patient.name[0]", 'attribute "url" is unknown'),
     "an attribute with a namespace": (
-        b'<Patient xmlns="http://hl7.org/fhir" xmlns:x="http://www.w3.org/2001/XMLSchema-instance" x:schemaLocation="a b"/>',
+        b'<Patient xmlns="http://hl7.org/fhir" xmlns:x="http://www.w3.org/2001/XMLSchema-instance" x:nil="true"/>',
         "Patient",
+        '"nil" is unknown',
+    ),
+    "a schema's place where no document begins": (
+        b'<Patient xmlns="http://hl7.org/fhir" xmlns:x="http://www.w3.org/2001/XMLSchema-instance"><active value="true"'
+        b' x:schemaLocation="a b"/></Patient>',
+        "Patient.active",
         '"schemaLocation" is unknown',
     ),
     "text": (of("Patient", '<active value="true">yes</active>'), "Patient.active", "Text cannot stand here"),
