@@ -32,6 +32,7 @@ from fhirserver.jobs import Worker
 from fhirserver.model.json import dump
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
+from fhirserver.rest.cors import Cors
 from fhirserver.rest.facade import Bounds, Door, Facade
 from fhirserver.rest.openapi.document import About, description
 from fhirserver.rest.openapi.pages import pages
@@ -170,7 +171,12 @@ class Application:
         settings = self.settings
         open_mode = settings.auth == "none"
         instance = Instance(
-            settings.base_url, __version__, RELEASED, open_mode, guards_references=settings.referential_integrity
+            settings.base_url,
+            __version__,
+            RELEASED,
+            open_mode,
+            guards_references=settings.referential_integrity,
+            cors=bool(settings.origins),
         )
         return Door(
             services=self.current,
@@ -181,6 +187,7 @@ class Application:
             new_request_id=_request_ids(),
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
+            cors=Cors(settings.origins),
         )
 
 

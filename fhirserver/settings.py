@@ -6,6 +6,7 @@ may hold a password and is never shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ Auth = Literal["smart", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 PREFIX = "FHIRSERVER_"
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -33,6 +35,7 @@ class Settings:
     port: int = 8000
     base_url: str = ""
     auth: Auth = "smart"
+    cors_origins: str = ""
     native_copy: bool = True
     referential_integrity: bool = False
     log_level: LogLevel = "info"
@@ -62,6 +65,12 @@ class Settings:
             or parts.username
         ):
             raise BadSettings("base_url is an http or https address, as in https://fhir.example.org/fhir.")
+        if any(each != "*" and _ORIGIN.fullmatch(each) is None for each in self.origins):
+            raise BadSettings(
+                "cors_origins are origins, as in https://app.example.org, with commas between them; or *."
+            )
+        if self.auth == "none" and "*" in self.origins:
+            raise BadSettings("auth none with cors_origins * would let every page that is open here read every record.")
         if not 0 <= self.port <= 65535:
             raise BadSettings("port is between 0 and 65535.")
         if self.auth == "none" and not is_loopback(self.host):
@@ -69,6 +78,11 @@ class Settings:
         for each in fields(self):
             if each.type == "int" and each.name != "port" and getattr(self, each.name) < 1:
                 raise BadSettings(f"{each.name} is at least 1.")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may read answers in a browser."""
+        return tuple(each for each in self.cors_origins.replace(",", " ").split() if each)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:

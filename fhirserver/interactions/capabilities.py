@@ -39,6 +39,7 @@ class Instance:
     date: str
     open_mode: bool
     guards_references: bool = False
+    cors: bool = False
 
 
 def capabilities(
@@ -83,9 +84,9 @@ def capabilities(
 
 def _security(instance: Instance) -> dict[str, Any]:
     if instance.open_mode:
-        return {"cors": False, "description": "Open mode: no token is asked for; loopback only."}
+        return {"cors": instance.cors, "description": "Open mode: no token is asked for; loopback only."}
     return {
-        "cors": False,
+        "cors": instance.cors,
         "service": [
             {
                 "coding": [{"system": _SECURITY_SERVICE, "code": "OAuth"}],

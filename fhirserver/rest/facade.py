@@ -19,6 +19,7 @@ from fhirserver.interactions.patch import PATCH_TYPES
 from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
 from fhirserver.rest.address import Address, Hosts, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
+from fhirserver.rest.cors import Cors, is_preflight
 from fhirserver.rest.errors import answer_to, unexpected
 from fhirserver.rest.interactions.capabilities import capabilities
 from fhirserver.rest.operate.log import Log
@@ -27,7 +28,7 @@ from fhirserver.rest.parameters import form_of, parse_query
 from fhirserver.rest.representation.formats import shape
 from fhirserver.rest.representation.negotiate import DEFAULT, is_pretty
 from fhirserver.rest.request import BodyBounds, Disconnected, Request, Statement, answer_type, request_id_of
-from fhirserver.rest.responses import Answer, Receive, Scope, Send, header_table, outcome, send_answer
+from fhirserver.rest.responses import Answer, Header, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed
 
 _WRITES = frozenset(("create", "update", "patch", "delete", "transaction"))
@@ -53,6 +54,7 @@ class Door:
     new_request_id: Callable[[], bytes]
     metrics: Metrics
     log: Log
+    cors: Cors
 
 
 @dataclass(slots=True)
@@ -95,6 +97,8 @@ class Facade:
             door.log.fault(request_id, exchange.interaction, error)
         if answer.status >= 400:
             await self._shape_refusal(answer, headers, scope["query_string"], exchange)
+        if b"origin" in headers:
+            answer.headers.extend(self._read_by_pages(headers, exchange))
         await send_answer(answer, request_id, head=method == "HEAD", send=send)
         resource_type = "" if exchange.address is None else exchange.address.resource_type
         elapsed = perf_counter() - started
@@ -135,7 +139,7 @@ class Facade:
     ) -> Answer:
         """The statement of capabilities, and what the table has no interaction for."""
         asks_for_statement = (address.kind, method) in ((Kind.METADATA, "GET"), (Kind.SYSTEM, OPTIONS))
-        if asks_for_statement:
+        if asks_for_statement and not (method == OPTIONS and is_preflight(headers)):
             exchange.interaction = CAPABILITIES
             pairs = parse_query(query)
             content_type = answer_type(headers, form_of(pairs, "_format"))
@@ -145,6 +149,12 @@ class Facade:
             patches = [(b"accept-patch", ", ".join(PATCH_TYPES).encode())] if "PATCH" in methods else []
             return Answer(204, headers=[(b"allow", ", ".join(methods).encode()), *patches])
         raise MethodNotAllowed(allow=allowed(address.kind))
+
+    def _read_by_pages(self, headers: Mapping[bytes, bytes], exchange: _Exchange) -> tuple[Header, ...]:
+        """Which pages may read the answer."""
+        kind = None if exchange.address is None else exchange.address.kind
+        methods = () if kind is None else allowed(kind)
+        return self._door.cors.headers(headers, methods, is_public=kind is Kind.METADATA)
 
     async def _shape(self, answer: Answer, exchange: _Exchange) -> None:
         """Give the answer the form that was asked for."""

@@ -37,11 +37,23 @@ def test_the_base_url_follows_the_address_unless_it_is_given(given: dict[str, An
         {"base_url": "https://fhir.example.org/fhir?x=1"},
         {"port": 70000},
         {"url_size": 0},
+        {"cors_origins": "app.example.org"},
+        {"cors_origins": "https://app.example.org/"},
+        {"cors_origins": "https://app.example.org https://*.example.org"},
+        {"cors_origins": "null"},
+        {"cors_origins": "*", "auth": "none"},
     ],
 )
 def test_settings_that_cannot_be_served_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(BadSettings):
         Settings(URL, **given)
+
+
+def test_origins_stand_with_commas_or_blanks_between_them() -> None:
+    settings = Settings(URL, cors_origins="https://app.example.org, http://localhost:3000")
+    assert settings.origins == ("https://app.example.org", "http://localhost:3000")
+    assert Settings.from_environment(settings.as_environment()).origins == settings.origins
+    assert Settings(URL).origins == ()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
