@@ -14,7 +14,7 @@ from functools import cache
 
 from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Range, Some, Within
 from fhirserver.search.index import contained
-from fhirserver.store import quantities
+from fhirserver.store import labels, quantities
 
 Order = tuple[tuple[str, int], ...]
 
@@ -65,12 +65,31 @@ QUANTITIES = Index(
 INSIDE = Index(
     "inside", contained.INSIDE, BY_ID, "?_contained=true, and chains into contained resources", is_partial=True
 )
+LABELLED = Index(
+    "labels",
+    labels.PATH,
+    BY_ID,
+    "?_tag=system|code, ?_security=..., ?_profile=..., ?_source=...",
+    narrows=False,
+    is_partial=True,
+)
+WORDS = tuple(
+    Index(name, f"index.{code}.w", BY_ID, f"?{code}=word", narrows=False, is_partial=True)
+    for name, code in (("narrative", "_text"), ("words", "_content"))
+)
+WRITTEN = frozenset(
+    (
+        *("AllergyIntolerance", "CarePlan", "ClinicalImpression", "Communication", "Composition", "Condition"),
+        *("DiagnosticReport", "DocumentReference", "Procedure", "QuestionnaireResponse"),
+    )
+)
+"""The types that people write. Of measurements the words would be a third more of all index keys, and hardly tell them apart."""
 MENTIONS = Index(
     "mentions", "security.mentions", BY_ID, "what of others mentions a patient, for the gate", is_partial=True
 )
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
-EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES, INSIDE)
+EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES, INSIDE, LABELLED)
 MENTIONING = frozenset(
     "AllergyIntolerance Basic CarePlan Communication CommunicationRequest Composition Condition DeviceRequest "
     "DocumentManifest DocumentReference Invoice List MedicationAdministration MedicationDispense Observation "
@@ -201,7 +220,8 @@ DIRECTORY = (
 def of(resource_type: str) -> tuple[Index, ...]:
     """The indexes of a type's collection, the more telling first."""
     mentions = (MENTIONS,) if resource_type in MENTIONING else ()
-    return (*OF_TYPE.get(resource_type, (IDENTIFIER,)), *EVERY_TYPE, *mentions)
+    words = WORDS if resource_type in WRITTEN else ()
+    return (*OF_TYPE.get(resource_type, (IDENTIFIER,)), *EVERY_TYPE, *mentions, *words)
 
 
 def choose(resource_type: str, expression: Expression, order: Sequence[tuple[str, int]] | None) -> Index | None:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhirserver.definitions.identifiers import ALIASES, dialled, named, spellings
-from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, any_of, negate
+from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, all_of, any_of, negate
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 from fhirserver.search.query.escaping import divide, unescape
@@ -50,9 +50,7 @@ def condition(term: Term) -> Expression:
         case "text":
             return any_of(*(_texts(term, text) for text in term.texts()))
         case "of-type":
-            return In(
-                term.path + OF_TYPE, frozenset(value for text in term.alternatives for value in _of_type(term, text))
-            )
+            return any_of(*(_of_type(term, text) for text in term.alternatives))
         case "in":
             return _members(term, Relation.IN)
         case "not-in":
@@ -84,13 +82,15 @@ def _texts(term: Term, text: str) -> Expression:
     return any_of(Prefixed(term.path + TEXT, wanted), Containing(term.path + TEXT, " " + wanted))
 
 
-def _of_type(term: Term, text: str) -> set[str]:
+def _of_type(term: Term, text: str) -> Expression:
     parts = [unescape(part) for part in divide(text, "|")]
     if len(parts) != 3 or not all(parts):
         raise term.refuse("it is written type-system|type-code|value.")
     system, code, value = parts
     typed = pair(system, code, term.circumstances.case_sensitive_systems)[0]
-    return {f"{typed}|{escape(each.casefold())}" for each in (value, *spellings(value))}
+    wanted = frozenset(f"{typed}|{escape(each.casefold())}" for each in (value, *spellings(value)))
+    # That the value is among the identifiers changes no answer, and is what their index is for.
+    return all_of(In(term.path, frozenset(_anywhere(value))), In(term.path + OF_TYPE, wanted))
 
 
 def _members(term: Term, relation: Relation) -> Expression:

@@ -25,6 +25,7 @@ from fhirserver.model import json
 from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
 from fhirserver.model.resource import Resource
+from fhirserver.store import labels
 from fhirserver.store.client import Document
 from fhirserver.store.commit.write import By, Derived, Write
 from fhirserver.store.quantities import QUANTITIES, gathered
@@ -94,8 +95,8 @@ def facts_of(method: str, by: By, derived: Derived) -> bytes:
 
 
 def derived_fields(derived: Derived) -> Document:
-    """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes; and
-    `index._quantities` every quantity."""
+    """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes;
+    `index._quantities` every quantity; and `index._labels` what `meta` says of the resource."""
     references: dict[str, None] = {}
     for values in derived.index.values():
         if isinstance(values, dict) and "r" in values:
@@ -103,6 +104,8 @@ def derived_fields(derived: Derived) -> Document:
     index = {**derived.index, "_refs": list(references)} if references else derived.index
     if quantities := gathered(derived.index):
         index = {**index, QUANTITIES: quantities}
+    if found := labels.gathered(derived.index):
+        index = {**index, labels.LABELS: found}
     fields: Document = {"index": index, "sort": derived.sort, "security": derived.security}
     if derived.generation:
         fields["generation"] = derived.generation

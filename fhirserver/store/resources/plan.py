@@ -15,7 +15,7 @@ from typing import Final
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, And, Expression, In, Or, Prefixed, Range, Some, all_of
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import indexes, quantities
+from fhirserver.store import indexes, labels, quantities
 from fhirserver.store.client import Document
 from fhirserver.store.indexes import Index, Order
 from fhirserver.store.resources import paging
@@ -114,11 +114,14 @@ def is_of_values(expression: Expression) -> bool:
 def _aided(
     resource_type: str, wanted: Expression, expression: Expression, index: Index | None
 ) -> tuple[Expression, Expression, Index | None]:
-    """The same with what leads to an index that gathers the values of many parameters, if there is such: references or quantities."""
+    """The same with what leads to an index that gathers the values of many parameters, if there is such: references, quantities or
+    labels."""
     if references := _references(expression):
         return all_of(wanted, In("index._refs", references)), expression, indexes.REFERENCES
     if indexes.QUANTITIES in indexes.of(resource_type) and (among := quantities.among(expression)) is not None:
         return all_of(wanted, among), all_of(expression, among), None
+    if (among := labels.among(expression)) is not None:
+        return all_of(wanted, among), all_of(expression, among), index
     return wanted, expression, index
 
 
