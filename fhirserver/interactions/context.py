@@ -19,6 +19,7 @@ from fhirserver.model.json import dump
 from fhirserver.model.resource import Version
 from fhirserver.search.index.identifiers import Identifiers
 from fhirserver.search.permit import Permit
+from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import Across, By, Derive, Mark, Page, Place, Position, Span, Store, Walked
 from fhirserver.terminology import Parsed
@@ -77,6 +78,25 @@ class Services:
     """Knows the search parameters beside R4's, where the server has any to do with them."""
     guards_references: bool = False
     """Whether the targets of references have to exist, and what is referred to cannot be deleted."""
+
+    def parse_search(
+        self,
+        resource_type: str,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        lenient: bool = False,
+        bounds: Bounds | None = None,
+    ) -> SearchRequest:
+        """Read a search of one type, within these bounds or the server's own. Raises BadRequest, and TooCostly."""
+        return parse_search(
+            self.definitions,
+            resource_type,
+            pairs,
+            lenient=lenient,
+            base_url=self.base_url,
+            now=self.clock(),
+            bounds=bounds or self.bounds,
+        )
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from fhirserver.interactions.terminology import answered_expression
 from fhirserver.model.outcome import BadRequest, PreconditionFailed
 from fhirserver.search.expression import All, Expression
 from fhirserver.search.query.pairs import Pair, parse_query
-from fhirserver.search.query.parse import ELSEWHERE, parse_search
+from fhirserver.search.query.parse import ELSEWHERE
 from fhirserver.search.query.result import READERS
 
 NO_CRITERIA: Final = "A conditional interaction needs criteria: search parameters that say which resource is meant."
@@ -58,15 +58,7 @@ def criteria_of(context: Context, resource_type: str, pairs: Sequence[Pair]) -> 
     named = [(name, value) for name, value in pairs if name not in ELSEWHERE and name not in READERS]
     if not any(value for _, value in named):
         raise PreconditionFailed(NO_CRITERIA)
-    request = parse_search(
-        services.definitions,
-        resource_type,
-        named,
-        lenient=False,
-        base_url=services.base_url,
-        now=services.clock(),
-        bounds=replace(services.bounds, values=VALUES),
-    )
+    request = services.parse_search(resource_type, named, bounds=replace(services.bounds, values=VALUES))
     if len(request.used) != len(named):
         raise BadRequest("A criterion has no value: it cannot be told which resource is meant.")
     if isinstance(request.expression, All):

@@ -25,7 +25,6 @@ from fhirserver.model.outcome import BadRequest, FhirError, Gone, Issue, NotFoun
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.query.pairs import Pair
-from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest
 
 SIDE_BY_SIDE: Final = 8
@@ -206,16 +205,8 @@ class Hops:
         return matches
 
     def _request(self, search: fields.Search, asked: Asked) -> SearchRequest:
-        services = self.context.services
-        return parse_search(
-            services.definitions,
-            search.resource_type,
-            [*_pairs(search, asked.arguments), *_back(search, asked)],
-            lenient=False,
-            base_url=services.base_url,
-            now=services.clock(),
-            bounds=services.bounds,
-        )
+        pairs = [*_pairs(search, asked.arguments), *_back(search, asked)]
+        return self.context.services.parse_search(search.resource_type, pairs)
 
 
 async def _if_there(task: asyncio.Task[Held | FhirError]) -> Held | FhirError | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather, parsed
+from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Searchset
 from fhirserver.model.outcome import BadRequest, TooCostly
 from fhirserver.search.query.pairs import Pair
@@ -31,7 +31,7 @@ async def lastn(context: Context, invocation: Invocation) -> Searchset:
     """The last `max` Observations of each subject and code, one if it is not said, and those of the same time as the last."""
     most = invocation.one("max") or 1
     _check(invocation.search)
-    request = parsed(context, invocation.search, lenient=invocation.lenient)
+    request = context.services.parse_search(OBSERVATION, invocation.search, lenient=invocation.lenient)
     if request.summary_count:
         raise BadRequest(_NO_SHAPE.format("_summary=count"), code="not-supported")
     asked = context.now()

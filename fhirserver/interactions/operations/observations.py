@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/observation.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,8 +15,6 @@ from fhirserver.model.dates import BEGINNING, interval
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Resource, Version
-from fhirserver.search.query.pairs import Pair
-from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest, SortKey
 
 OBSERVATION: Final = "Observation"
@@ -54,20 +51,6 @@ class Gathered:
         period = self.resource.get("effectivePeriod", {})
         end = period.get("end") or period.get("start")
         return interval(end)[1] if end else BEGINNING
-
-
-def parsed(context: Context, pairs: Sequence[Pair], *, lenient: bool = False) -> SearchRequest:
-    """A search of Observations. Raises BadRequest."""
-    services = context.services
-    return parse_search(
-        services.definitions,
-        OBSERVATION,
-        pairs,
-        lenient=lenient,
-        base_url=services.base_url,
-        now=services.clock(),
-        bounds=services.bounds,
-    )
 
 
 async def gather(context: Context, request: SearchRequest) -> list[Gathered]:

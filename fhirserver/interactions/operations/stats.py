@@ -17,7 +17,7 @@ from typing import Any, Final
 from fhirserver.fhirpath.values.nodes import Amount
 from fhirserver.fhirpath.values.quantities import in_unit_of
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather, parsed
+from fhirserver.interactions.operations.observations import OBSERVATION, Gathered, gather
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.statistics import (
     COUNTS,
@@ -56,7 +56,8 @@ async def stats(context: Context, invocation: Invocation) -> Resource:
     parameters: list[dict[str, Any]] = []
     source: dict[str, Resource] = {}
     for coding in codings:
-        found = await gather(context, parsed(context, _search(subject, coding, period)))
+        request = context.services.parse_search(OBSERVATION, _search(subject, coding, period))
+        found = await gather(context, request)
         made = _observation(coding, subject, period, _components(coding, found, wanted))
         parameters.append({"name": "statistics", "resource": made})
         source |= {each.version.id: each.resource for each in found}

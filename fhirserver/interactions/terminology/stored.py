@@ -12,18 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from fhirserver.access.principal import allows
 from fhirserver.definitions import load_terminology
 from fhirserver.interactions.context import Context
+from fhirserver.model.dates import interval
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Issue, TooCostly, Unprocessable, Unresolved
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.expression import Expression, Member, Prefixed, Relation, any_of, one_of
 from fhirserver.search.parameters.token import escape, pair
 from fhirserver.search.pending import members, replace_members
-from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import SearchRequest
 from fhirserver.terminology import Asked, Catalogue, Held, Wanted, value_set, whole
 from fhirserver.terminology.knowledge import Known
@@ -43,14 +44,36 @@ _NOT_ALL: Final = (
 _NUMBERS: Final = re.compile(r"\d+")
 
 
-async def worked(context: Context, work: Callable[[Catalogue], T]) -> T:
-    """What the work gives, with everything at hand that it asks for."""
+async def worked(context: Context, work: Callable[[Catalogue], T], date: str | None = None) -> T:
+    """What the work gives, with everything at hand that it asks for; as it was on a date, if that is named."""
     catalogue = Catalogue(load_terminology(), context.services.code_systems)
     while True:
         try:
             return work(catalogue)
         except Wanted as wanted:
-            catalogue.add(wanted.asked, await _stored(context, wanted.asked))
+            found = await _stored(context, wanted.asked)
+            if found is not None:
+                check_unchanged(context, found.updated, date, wanted.asked.canonical)
+            catalogue.add(wanted.asked, found)
+
+
+def check_unchanged(context: Context, updated: datetime, date: str | None, name: str) -> None:
+    """Raise Unprocessable if something was written after a date: how it was then is not worked with."""
+    if date is None:
+        return
+    try:
+        end = interval(date)[1]
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    if end < min(_microseconds(context.now()), _microseconds(updated)):
+        raise Unprocessable(
+            f"'{name[:300]}' was changed after {date[:40]}; only what is unchanged since can be asked for by a date.",
+            code="not-supported",
+        )
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
 
 
 async def judged(context: Context, work: Callable[[Known], list[Issue]]) -> list[Issue]:
@@ -168,21 +191,13 @@ async def _stored(context: Context, asked: Asked) -> Held | None:
             each[0].id,
         ),
     )
-    return Held((version.resource_type, version.id, version.version, version.updated), resource)
+    return Held((version.resource_type, version.id, version.version, version.updated), resource, version.updated)
 
 
 async def _rows(context: Context, resource_type: str, pairs: Sequence[tuple[str, str]], most: int) -> list[Version]:
     """The resources that these parameters find, one more than `most` at the most."""
     services = context.services
-    request = parse_search(
-        services.definitions,
-        resource_type,
-        pairs,
-        lenient=False,
-        base_url=services.base_url,
-        now=services.clock(),
-        bounds=services.bounds,
-    )
+    request = services.parse_search(resource_type, pairs)
     # No patient is named, so no Consent is asked: what remains to be seen is public, or the caller's own.
     permit = await services.gate.decide(context.principal, "search-type", resource_type, patients=frozenset())
     page = await context.reads.find(replace(request, count=most + 1), permit)

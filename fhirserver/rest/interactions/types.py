@@ -23,7 +23,6 @@ from fhirserver.rest.representation.subsets import subsetted
 from fhirserver.rest.request import Request, answer_type
 from fhirserver.rest.responses import Answer
 from fhirserver.search.compartment import in_compartment
-from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import WHOLE, SearchRequest
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -96,13 +95,10 @@ async def cut(services: Services, parsed: SearchRequest, found: Found) -> Found:
 
 def _parse(request: Request, pairs: list[Pair]) -> SearchRequest:
     services, address = request.context.services, request.address
-    parsed = parse_search(
-        services.definitions,
+    parsed = services.parse_search(
         address.resource_type,
         pairs,
         lenient=request.preferences().lenient,
-        base_url=services.base_url,
-        now=services.clock(),
         # What is contained is in nobody's compartment.
         bounds=replace(services.bounds, contained=not address.compartment),
     )
