@@ -8,15 +8,16 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html and https://hl7.org/f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fhirserver.access.classes import ACCESS_CLASS, OPEN_CLASSES, AccessClass
 from fhirserver.access.consent import rule_of
 from fhirserver.access.elements import local, local_text, objects, period_bounds, text
 from fhirserver.access.ownership import MENTION_ENDINGS, MENTIONS, SUBJECTS
 from fhirserver.model.dates import BEGINNING, END, interval
+from fhirserver.model.json import texts as texts_of
 from fhirserver.model.resource import Resource
 
 UNRESOLVED: Final = "?"
@@ -48,22 +49,34 @@ _CLINICAL: Final = (
 )
 
 
-def security_facts(base_url: str = "") -> Callable[[str, Resource], dict[str, Any]]:
+class Facts(Protocol):
+    """From a resource to its facts; `texts` are those of its elements, where the caller has them."""
+
+    def __call__(
+        self, resource_type: str, resource: Resource, texts: Mapping[str, str | bytes] | None = None
+    ) -> dict[str, Any]: ...
+
+
+def security_facts(base_url: str = "") -> Facts:
     """The function from a resource to its facts, for a server whose own addresses begin with `base_url`."""
 
-    def facts(resource_type: str, resource: Resource) -> dict[str, Any]:
-        return _facts(resource_type, resource, base_url)
+    known: Known = {}
+
+    def facts(resource_type: str, resource: Resource, texts: Mapping[str, str | bytes] | None = None) -> dict[str, Any]:
+        return _facts(resource_type, resource, texts_of(resource) if texts is None else texts, base_url, known)
 
     return facts
 
 
-def _facts(resource_type: str, resource: Resource, base_url: str) -> dict[str, Any]:
+def _facts(
+    resource_type: str, resource: Resource, texts: Mapping[str, str | bytes], base_url: str, known: Known
+) -> dict[str, Any]:
     owned = _Owned(ACCESS_CLASS.get(resource_type) in OPEN_CLASSES, base_url)
     if resource_type == "Patient":
         if isinstance(id := resource.get("id"), str) and id:
             owned.owners.add(id)
     else:
-        owned.scan(resource_type, resource)
+        owned.scan_elements(resource_type, resource, texts, known)
     owners = sorted(owned.owners)
     sole = owners[0] if len(owners) == 1 and not owned.is_unresolved else None
     if owners and owned.is_unresolved:
@@ -101,7 +114,17 @@ def _class(resource_type: str, owned: _Owned) -> AccessClass | None:
             return None
 
 
+Named = tuple[frozenset[str], bool, frozenset[str]]
+"""Whom an element names: owners, whether there is one that is unresolved, and who is only mentioned."""
+Known = dict[tuple[str, str, str | bytes], Named]
+"""Whom an element names, by its type, its name and its text: most elements come again."""
+_NOBODY: Final[Named] = (frozenset(), False, frozenset())
+
 _NONE: Final[frozenset[str]] = frozenset()
+_KNOWN: Final = 8_192
+_LONGEST: Final = 1_000
+_LARGE: Final = frozenset({"text", "contained", "entry"})
+"""Elements that hardly come again."""
 
 
 @dataclass(slots=True)
@@ -115,6 +138,36 @@ class _Owned:
     mentions: frozenset[str] = _NONE
     subjects: frozenset[str] = _NONE
     mentioned: set[str] = field(default_factory=set)
+
+    def scan_elements(
+        self, resource_type: str, resource: Resource, texts: Mapping[str, str | bytes], known: Known
+    ) -> None:
+        """The same as `scan`, of which what is known of an element is not looked for again."""
+        for name, value in resource.items():
+            if type(value) is not dict and type(value) is not list:
+                continue
+            if name in _LARGE:
+                self.scan(resource_type, {name: value})
+                continue
+            key = resource_type, name, texts[name]
+            found = known.get(key)
+            if found is None:
+                found = self._element(resource_type, name, value)
+                if len(key[2]) <= _LONGEST:
+                    if len(known) >= _KNOWN:
+                        known.clear()
+                    known[key] = found
+            if found is not _NOBODY:
+                self.owners |= found[0]
+                self.is_unresolved |= found[1]
+                self.mentioned |= found[2]
+
+    def _element(self, resource_type: str, name: str, value: Any) -> Named:
+        element = _Owned(self.mentions_count, self.base_url)
+        element.scan(resource_type, {name: value})
+        if not element.owners and not element.is_unresolved and not element.mentioned:
+            return _NOBODY
+        return frozenset(element.owners), element.is_unresolved, frozenset(element.mentioned)
 
     def scan(self, resource_type: str, resource: Resource) -> None:
         """Look through a resource of this type, and through what it contains."""

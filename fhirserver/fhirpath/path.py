@@ -5,9 +5,9 @@ https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.express
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fhirserver.fhirpath.compiling.check import Check
 from fhirserver.fhirpath.compiling.compiler import Compiler
@@ -64,51 +64,80 @@ class Plan:
 
     def __call__(self, resource: Mapping[str, Any]) -> dict[str, list[Node]]:
         """The nodes that each expression selects; an expression that selects none is not in the answer."""
-        elements = tuple(resource)
+        return self.shape(tuple(resource))(resource)
+
+    def shape(self, elements: tuple[str, ...]) -> Shape:
+        """What is to be run for resources that have these elements."""
         shape = self._shapes.get(elements)
         if shape is None:
-            shape = self._shape(elements)
-        found = {name: [(type, resource[key])] for name, key, type in shape.single}
-        for name, key, type in shape.repeated:
-            if nodes := [(type, item) for item in resource[key] if item is not None]:
-                found[name] = nodes
-        environment = Environment(resource)
-        environment.steps = self._steps
-        for name, step in shape.steps:
-            nodes = []
-            step(resource, environment, nodes)
-            if nodes:
-                found[name] = nodes
-        return found
-
-    def _shape(self, elements: tuple[str, ...]) -> Shape:
-        """What to run for a resource that has these elements."""
-        if len(self._shapes) >= SHAPES:
-            self._shapes.clear()
-        shape = self._shapes[elements] = Shape()
-        for name, program in self._programs.items():
-            shape.add(name, program, frozenset(elements))
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[elements] = Shape(self._steps)
+            for name, program in self._programs.items():
+                shape.add(name, program, frozenset(elements))
         return shape
 
 
 class Shape:
     """What to run for a resource that has certain elements: those that are results as they are, and steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
         self.single: list[tuple[str, str, str]] = []
         self.repeated: list[tuple[str, str, str]] = []
         self.steps: list[tuple[str, Step]] = []
+        self.sources: dict[str, Source] = {}
+        """Where the results of each come from."""
+
+    def __call__(self, resource: Mapping[str, Any]) -> dict[str, list[Node]]:
+        """The nodes that each expression selects of a resource that has these elements."""
+        found = {name: [(type, resource[key])] for name, key, type in self.single}
+        for name, key, type in self.repeated:
+            if nodes := [(type, item) for item in resource[key] if item is not None]:
+                found[name] = nodes
+        environment = Environment(resource)
+        environment.steps = self.bound
+        for name, step in self.steps:
+            nodes = []
+            step(resource, environment, nodes)
+            if nodes:
+                found[name] = nodes
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The expressions that can have a result, in the order of the answer."""
+        return tuple(name for parts in (self.single, self.repeated, self.steps) for name, *_ in parts)
+
+    def only(self, names: Container[str]) -> Shape:
+        """The same for some of the expressions."""
+        shape = Shape(self.bound)
+        shape.single = [each for each in self.single if each[0] in names]
+        shape.repeated = [each for each in self.repeated if each[0] in names]
+        shape.steps = [each for each in self.steps if each[0] in names]
+        shape.sources = {name: source for name, source in self.sources.items() if name in names}
+        return shape
 
     def add(self, name: str, program: Program, elements: frozenset[str]) -> None:
         """Add what an expression needs, if it can have a result."""
         if program.step is None or (program.keys is not None and program.keys.isdisjoint(elements)):
             return
         there = [direct for direct in program.direct if direct.key in elements]
+        self.sources[name] = program.source(elements)
         if len(there) == 1:
             direct = there[0]
             (self.repeated if direct.is_list else self.single).append((name, direct.key, direct.type))
         else:
             self.steps.append((name, program.step))
+
+
+class Source(NamedTuple):
+    """Where the results of an expression come from: the one element of the resource that alone decides them, "" if there is
+    no such one; whether what is contained in the resource decides too; the type of the results, where it is known."""
+
+    element: str
+    resolves: bool
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +147,15 @@ class Program:
     step: Step | None
     keys: frozenset[str] | None
     direct: tuple[Direct, ...] = ()
+    resolves: bool = False
+    """Whether it asks for the types of targets: contained ones are looked up in the resource."""
+
+    def source(self, elements: frozenset[str]) -> Source:
+        """Where its results come from in a resource with these elements."""
+        there = elements if self.keys is None else self.keys & elements
+        types = {direct.type for direct in self.direct if direct.key in there}
+        alone = next(iter(there)) if self.keys is not None and len(there) == 1 else ""
+        return Source(alone, self.resolves, types.pop() if len(types) == 1 else "")
 
 
 def compile_program(types: TypeSystem, expression: str, focus: Static, reading: Reading) -> Program:
@@ -126,9 +164,10 @@ def compile_program(types: TypeSystem, expression: str, focus: Static, reading: 
     Check(expression, types).check(tree)
     compiler = Compiler(types, expression, focus, reading)
     step = compiler.into(tree, focus, Emit(compiler, is_final=True))
-    if step is None or compiler.always:
-        return Program(step, None)
-    return Program(step, frozenset(compiler.keys), tuple(compiler.direct.get(step, ())))
+    resolves = "resolve" in expression
+    if step is None or compiler.always or "%" in expression:
+        return Program(step, None, resolves=resolves)
+    return Program(step, frozenset(compiler.keys), tuple(compiler.direct.get(step, ())), resolves)
 
 
 def _compiled(types: TypeSystem, expression: str, type_name: str) -> Program:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 BEGINNING: Final = -(10**18)
@@ -27,6 +28,7 @@ _WRITTEN = re.compile(
 )
 
 
+@lru_cache(8_192)
 def interval(value: str) -> tuple[int, int]:
     """The first and the last microsecond of a date, dateTime or instant as written. Raises ValueError."""
     match = _WRITTEN.fullmatch(value)

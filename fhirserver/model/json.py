@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NoReturn, SupportsIndex
 
@@ -72,6 +73,11 @@ def parse(data: bytes, *, limit: int = RESOURCE_LIMIT, nesting: int = NESTING_LI
 def dump(value: Any) -> bytes:
     """The JSON text of a parsed or server-made value, UTF-8, without white space."""
     return _encode(value)
+
+
+def texts(value: Mapping[str, Any]) -> dict[str, str | bytes]:
+    """What tells the content of each element: of a string itself, of all else its JSON text."""
+    return {key: each if type(each) is str else _encode(each) for key, each in value.items()}
 
 
 class _TooLong(Exception):

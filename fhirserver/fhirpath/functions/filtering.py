@@ -32,6 +32,8 @@ def where(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | N
         step = then(type)
         if step is None:
             return None
+        # What criteria look at of the focus itself is not told.
+        compiler.always |= type.is_focus
         with compiler.apart():
             criteria = compiler.truth(call.arguments[0], type.inner())
         found = runtime.where(criteria, step)
@@ -44,6 +46,7 @@ def select(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | 
     """`select(projection)`"""
 
     def projected(type: Static) -> Step | None:
+        compiler.always |= type.is_focus
         step = compiler.into(call.arguments[0], type.inner(), then)
         return runtime.counted(step) if step is not None and compiler.reading.is_whole else step
 

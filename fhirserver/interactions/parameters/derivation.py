@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from fhirserver.access.compartments import security_facts
 from fhirserver.definitions import Definitions
+from fhirserver.model.json import texts as texts_of
 from fhirserver.model.reference import local_references
 from fhirserver.model.resource import Resource
 from fhirserver.search.index.extract import Extractor
@@ -28,11 +29,12 @@ class Derivation:
     def __call__(self, resource_type: str, resource: Resource) -> Derived:
         """What is stored beside a resource of this type."""
         extractor, generation = self._now
-        index, sort = extractor.extract(resource_type, resource)
+        texts = texts_of(resource)
+        index, sort = extractor.extract(resource_type, resource, texts)
         if self._guards_references:
             # Those that no search parameter looks at hold a deletion up as well.
             index["_literal"] = {"r": sorted(local_references(resource, self._base_url)), "i": []}
-        return Derived(index, sort, self._facts(resource_type, resource), generation)
+        return Derived(index, sort, self._facts(resource_type, resource, texts), generation)
 
     def prepared(self, definitions: Definitions, resource_types: Iterable[str]) -> Extractor:
         """What reads resources by other parameters, with these types made ready; on any thread."""

@@ -18,7 +18,7 @@ from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
 MODIFIERS = frozenset({"missing"})
 
-_NAMES, _LONGEST = 100, 40
+_NAMES, _LONGEST, _CACHED = 100, 40, 200
 _LATIN = str.maketrans(
     {
         **dict(zip("абвгдезийклмнопрстуфхыэ", "abvgdezijklmnoprstufhie", strict=True)),
@@ -59,7 +59,12 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
 
 def sounds(text: str) -> list[str]:
     """How the words of a text sound."""
-    return [sound for word in string.fold(text).split() if (sound := _sound(word))]
+    return list(_sounds(text) if len(text) <= _CACHED else _sounds.__wrapped__(text))
+
+
+@lru_cache(8_192)
+def _sounds(text: str) -> tuple[str, ...]:
+    return tuple(sound for word in string.fold(text).split() if (sound := _sound(word)))
 
 
 @lru_cache(8_192)

@@ -101,9 +101,11 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     """What is stored for these values."""
     found = [interval for kind, value in nodes for interval in _intervals(kind, value)]
     if len(found) > 1:
-        found = list(dict.fromkeys(found))
-    if not found:
-        return None
+        return _stored(tuple(dict.fromkeys(found)))
+    return _stored_alone(found[0]) if found else None
+
+
+def _stored(found: tuple[Interval, ...]) -> Indexed:
     written, base = [], []
     for low, high, names, base_low, base_high, name in found:
         written.append({"lo": low, "hi": high, "u": list(names)} if names else {"lo": low, "hi": high})
@@ -113,6 +115,11 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     lows = [_sorted(each[5], each[3], each[2]) for each in found]
     highs = [_sorted(each[5], each[4], each[2]) for each in found]
     return stored, min(lows), max(highs)
+
+
+@lru_cache(4_096)
+def _stored_alone(found: Interval) -> Indexed:
+    return _stored((found,))
 
 
 def _intervals(kind: str, value: Any) -> Iterator[Interval]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from fhirserver.search.expression import All, Containing, Expression, In, Prefixed, all_of, any_of
@@ -63,12 +64,16 @@ def endings(texts: Iterable[str]) -> list[str]:
     """What these folded texts end with, from each of their letters on, cut to a few characters."""
     found: dict[str, None] = {}
     for text in texts:
-        for start in range(min(len(text), _ENDINGS + 1)):
-            if text[start] != " ":
-                found[text[start : start + _ENDING]] = None
+        found.update(dict.fromkeys(_ends(text) if len(text) <= _SORTED_LENGTH else _ends.__wrapped__(text)))
         if len(found) > _ENDINGS:
             return [OVERLONG]
     return list(found)
+
+
+# Names come again and again.
+@lru_cache(8_192)
+def _ends(text: str) -> tuple[str, ...]:
+    return tuple(text[start : start + _ENDING] for start in range(min(len(text), _ENDINGS + 1)) if text[start] != " ")
 
 
 def ending(term: Term) -> Expression:
@@ -89,6 +94,9 @@ def fold(text: str) -> str:
         text = text.replace(mark, "")
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
     return " ".join(text.replace("и\u0306", "й").translate(_FOLDING).split())
+
+
+_folded = lru_cache(8_192)(fold)
 
 
 class _Folding(dict[int, str]):
@@ -118,9 +126,9 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
         return None
     if len(written) == 1:
         (text,) = written
-        folded = fold(text)
+        folded = _folded(text) if len(text) <= _SORTED_LENGTH else fold(text)
         return {"f": [folded], "s": [text]}, folded[:_SORTED_LENGTH], folded[:_SORTED_LENGTH]
-    all_folded = list(dict.fromkeys(map(fold, written)))
+    all_folded = list(dict.fromkeys(_folded(text) if len(text) <= _SORTED_LENGTH else fold(text) for text in written))
     return {"f": all_folded, "s": list(written)}, min(all_folded)[:_SORTED_LENGTH], max(all_folded)[:_SORTED_LENGTH]
 
 

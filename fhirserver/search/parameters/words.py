@@ -29,6 +29,7 @@ TEXT, CONTENT = "index._text", "index._content"
 
 _WORDS, _RUN, _ASKED, _DEPTH = 300, 2_000, 20, 10
 _LONGEST, _LOOKED_AT = 40, 8_000
+_DIGITS = "0123456789"
 _TAG = re.compile(r"<[^<>]*>|&[#\w]{1,10};")
 _PARTS = re.compile(r'"([^"]*)"?|([()])|([^\s()"]+)')
 _NOT_WRITTEN = frozenset(
@@ -141,14 +142,17 @@ class _Asked:
             yield any_of(*(Containing(place + ".t", run) for place in self._places))
 
 
-def stored(texts: Iterable[str]) -> dict[str, Any] | None:
+Read = tuple[Mapping[str, None], str]
+"""The stems of a text, and the same in their order."""
+
+
+def stored(texts: Iterable[Read]) -> dict[str, Any] | None:
     """What is stored of these texts."""
     words: dict[str, None] = {}
     runs: list[str] = []
-    for text in texts:
+    for stems, run in texts:
         if len(words) >= _WORDS:
             break
-        stems, run = _read(text) if len(text) <= 200 else _read.__wrapped__(text[:_LOOKED_AT])
         words.update(stems)
         runs.append(run)
     if not words:
@@ -157,20 +161,35 @@ def stored(texts: Iterable[str]) -> dict[str, Any] | None:
     return {"w": kept if len(kept) <= _WORDS else kept[:_WORDS], "t": "|".join(runs)[:_RUN]}
 
 
+def read(text: str) -> Read:
+    """What there is of words in a text; long ones are read to some place."""
+    return _read(text) if len(text) <= 200 else _read.__wrapped__(text[:_LOOKED_AT])
+
+
 def narrative(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     """What is stored of the narrative."""
     text = resource.get("text")
     div = text.get("div") if isinstance(text, dict) else None
-    return stored((_TAG.sub(" ", div[: 4 * _LOOKED_AT]),)) if isinstance(div, str) else None
+    return stored((read(_TAG.sub(" ", div[: 4 * _LOOKED_AT])),)) if isinstance(div, str) else None
 
 
-def content(
-    resource: Mapping[str, Any], names: frozenset[str], wordless: frozenset[str] = frozenset()
-) -> dict[str, Any] | None:
-    """What is stored of all that is written elsewhere: the strings of elements with these names, not within the wordless ones."""
-    found: list[str] = []
-    _collect(resource, names, wordless, found)
-    return stored(dict.fromkeys(found)) if found else None
+def collect(value: Mapping[str, Any], names: frozenset[str], wordless: frozenset[str], found: dict[str, Read]) -> None:
+    """Add what is written, but for the narrative: the strings of elements with these names, not within the wordless ones."""
+    for key, item in value.items():
+        kind = type(item)
+        if kind is str:
+            if key in names and item not in found:
+                found[item] = read(item)
+        elif key in wordless:
+            continue
+        elif kind is list:
+            for each in item:
+                if isinstance(each, dict):
+                    collect(each, names, wordless, found)
+                elif type(each) is str and key in names and each not in found:
+                    found[each] = read(each)
+        elif isinstance(item, dict):
+            collect(item, names, wordless, found)
 
 
 def written_names(names: Iterable[str]) -> frozenset[str]:
@@ -178,39 +197,17 @@ def written_names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(names) - _NOT_WRITTEN
 
 
-def _collect(value: Mapping[str, Any], names: frozenset[str], wordless: frozenset[str], found: list[str]) -> None:
-    for key, item in value.items():
-        kind = type(item)
-        if kind is str:
-            if key in names:
-                found.append(item)
-        elif key in wordless:
-            continue
-        elif kind is list:
-            for each in item:
-                if isinstance(each, dict):
-                    _collect(each, names, wordless, found)
-                elif type(each) is str and key in names:
-                    found.append(each)
-        elif isinstance(item, dict):
-            _collect(item, names, wordless, found)
-
-
 @lru_cache(8_192)
-def _read(text: str) -> tuple[dict[str, None], str]:
-    """The stems of a text, and the same in their order. Names, displays and units come again and again."""
+def _read(text: str) -> Read:
+    """Names, displays and units come again and again."""
     stems = _stems(text)
     return dict.fromkeys(stems), " ".join(("", *stems, "")) if stems else ""
 
 
 def _stems(text: str) -> list[str]:
-    return [_stem(word) for word in _split(text)]
-
-
-def _split(text: str) -> Iterator[str]:
-    for word in fold(text).split(" "):
-        if word:
-            yield word[:_LONGEST]
+    # No ending of a word is a digit: numbers and half of all ids are their own stems.
+    cut = (word[:_LONGEST] for word in fold(text).split())
+    return [word if word[-1] in _DIGITS else _stem(word) for word in cut]
 
 
 @lru_cache(32_768)

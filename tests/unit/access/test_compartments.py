@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhirserver.access import compartments
 from fhirserver.access.classes import ACCESS_CLASS
-from fhirserver.access.compartments import UNRESOLVED
+from fhirserver.access.compartments import UNRESOLVED, security_facts
 from fhirserver.model.dates import BEGINNING, END, interval
 from tests.fakes.facts import BASE, derive
 from tests.fakes.records import appointment, observation, practitioner_role, reference, resource
@@ -308,3 +309,29 @@ def test_facts_are_made_of_whatever_comes(resource_type: str, content: dict[str,
     """A load or a reindex may meet what no validator saw: that is somebody's or nobody's, never an error."""
     facts = derive(resource_type, content | {"resourceType": resource_type})
     assert facts["class"] in ("patient", "directory", "public", "adjacent", "system")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(("Observation", "Appointment", "Group", "Person")), st.dictionaries(KEYS, values(3), max_size=5))
+def test_what_is_known_of_elements_changes_nothing(resource_type: str, content: dict[str, Any]) -> None:
+    """`derive` remembers the elements of all resources before; the scan of the whole resource remembers none."""
+    given_resource = content | {"resourceType": resource_type}
+    is_open = ACCESS_CLASS[resource_type] in compartments.OPEN_CLASSES
+    whole = compartments._Owned(is_open, BASE)
+    whole.scan(resource_type, given_resource)
+    facts = derive(resource_type, given_resource)
+    owners = sorted(whole.owners) + [UNRESOLVED] * (bool(whole.owners) and whole.is_unresolved)
+    assert facts["owners"] == owners
+    assert facts.get("mentions", []) == sorted(whole.mentioned - whole.owners)
+    assert facts == security_facts(BASE)(resource_type, given_resource)
+
+
+def test_what_is_known_of_elements_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compartments, "_KNOWN", 5)
+    known: compartments.Known = {}
+    for number in range(20):
+        owned = compartments._Owned(False, BASE)
+        given_resource = observation("1", f"p{number}", performer=[B])
+        owned.scan_elements("Observation", given_resource, compartments.texts_of(given_resource), known)
+        assert (owned.owners, owned.mentioned) == ({f"p{number}"}, {"b"})
+        assert len(known) <= 5

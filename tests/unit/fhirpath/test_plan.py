@@ -63,6 +63,37 @@ def test_two_values_of_one_choice_are_both_selected() -> None:
     assert sorted(found["value"]) == [("boolean", True), ("string", "a")]
 
 
+SOURCES = [
+    ("Observation.status", {"status"}, "status"),
+    ("Observation.subject.where(resolve() is Patient)", {"subject", "contained"}, "subject"),
+    ("(Observation.value as Quantity) | (Observation.value as SampledData)", {"valueQuantity", "status"}, "valueQuantity"),
+    ("Observation.code | Observation.component.code", {"code"}, "code"),
+    ("Observation.code | Observation.component.code", {"code", "component"}, ""),
+    ("Observation.where(status = 'final').code", {"status", "code"}, ""),
+    ("Observation.select(code)", {"status", "code"}, ""),
+    ("Observation.code.where(%resource.status = 'final')", {"status", "code"}, ""),
+    ("Observation.value.exists()", {"valueQuantity"}, ""),
+    ("Observation", {"code"}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "elements", "element"), SOURCES)
+def test_the_one_element_that_decides_a_result_is_known(expression: str, elements: set[str], element: str) -> None:
+    shape = Plan(load(), "Observation", {"a": expression}).shape(tuple(elements))
+    source = shape.sources["a"]
+    assert (source.element, source.resolves) == (element, "resolve" in expression)
+    assert shape.names == ("a",) == shape.only({"a"}).names
+    assert shape.only(()).names == ()
+
+
+def test_what_is_selected_of_the_focus_itself_is_found() -> None:
+    plan = Plan(load(), "Patient", {"a": "Patient.select(name.family)", "b": "Patient.where(active).name.family"})
+    assert plan({"resourceType": "Patient", "active": True, "name": [{"family": "A"}]}) == {
+        "a": [("string", "A")],
+        "b": [("string", "A")],
+    }
+
+
 def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path, "SHAPES", 3)
     plan = Plan(load(), "Observation", EXPRESSIONS)

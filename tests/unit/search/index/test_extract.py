@@ -125,13 +125,6 @@ def test_an_expression_that_ends_at_an_extension_means_its_value() -> None:
     }
 
 
-def test_what_is_stored_for_a_code_is_never_shared_between_documents() -> None:
-    patient = {"resourceType": "Patient", "gender": "male"}
-    extractor = Extractor(load(), BASE)
-    extractor.extract("Patient", patient)[0]["gender"].append("spoilt")
-    assert extractor.extract("Patient", patient)[0]["gender"] == CODES[0][2]
-
-
 @pytest.mark.parametrize("resource_type", load().resource_types)
 def test_every_promised_parameter_of_every_type_can_be_read(resource_type: str) -> None:
     index, sort = Extractor(load(), BASE).extract(resource_type, {"resourceType": resource_type})
