@@ -166,16 +166,20 @@ def test_a_load_that_is_killed_again_and_again_doubles_and_loses_nothing(
 ) -> None:
     sent = hospital(tmp_path / "hospital", 4_000)
     variables = {"FHIRSERVER_MONGO_URL": mongo_url, "FHIRSERVER_DATABASE": database_name}
+    words = ("hospital", "--processes", "2")
     seen = 0
     for _ in range(3):
         process = subprocess.Popen(
-            [COMMAND, "load", "hospital"],
+            [COMMAND, "load", *words],
             cwd=tmp_path,
             env=environment(tmp_path) | variables,
             stdout=subprocess.DEVNULL,
         )
-        seen = kill_after_more(process, seen, lambda: int(observations.count_documents({})))
-    last = load(tmp_path, "hospital", **variables)
+        children: set[int] = set()
+        seen = kill_after_more(process, seen, lambda: int(observations.count_documents({})), children)
+        assert len(children) == 2
+        wait_until_gone(children)
+    last = load(tmp_path, *words, **variables)
     assert said(last) == {"created": len(sent), "refused": 1}, last.stderr
     assert observations.count_documents({}) == observations.count_documents({"version": 1}) == 4_000
     assert len((tmp_path / "refused.ndjson").read_text().splitlines()) == 1
@@ -217,15 +221,30 @@ def test_a_server_that_is_killed_and_comes_back_gets_all_of_it(tmp_path: Path) -
         end(server)
 
 
-def kill_after_more(process: subprocess.Popen[Any], seen: int, count: Any) -> int:
-    """Kill the process once there is more than there was; what is there then."""
+def kill_after_more(process: subprocess.Popen[Any], seen: int, count: Any, children: set[int] | None = None) -> int:
+    """Kill the process once there is more than there was; what is there then, and which processes it had begun."""
     deadline = time.monotonic() + 120
     while process.poll() is None and count() == seen:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    if children is not None:
+        children |= {int(pid) for each in tasks(process.pid) for pid in (each / "children").read_text().split()}
     process.kill()
     process.wait()
     return int(count())
+
+
+def tasks(pid: int) -> list[Path]:
+    """The threads of a process."""
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def wait_until_gone(pids: set[int]) -> None:
+    """None of these processes does anything any more."""
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # Synthetic patients that nobody here made
