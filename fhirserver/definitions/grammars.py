@@ -1,4 +1,4 @@
-"""Code systems that are known by a grammar and not by a list: languages, media types and units.
+"""Code systems that are known by a grammar and not by a list: languages, media types, units and URIs.
 
 https://hl7.org/fhir/R4/terminologies-systems.html
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 LANGUAGES = "urn:ietf:bcp:47"
 MEDIA_TYPES = "urn:ietf:bcp:13"
 UNITS = "http://unitsofmeasure.org"
+URIS = "urn:ietf:rfc:3986"
 
 # RFC 5646, section 2.1, with its irregular tags; "regular" grandfathered tags already fit the general form.
 _LANGUAGE = re.compile(
@@ -45,6 +46,15 @@ _ANNOTATIONS = re.compile(_ANNOTATION)
 _BRACKETS = re.compile(r"\[[!-Z\\^-z|~]+\]")
 
 
+# RFC 3986, section 4.3: a scheme, and what may stand in a URI.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+
+
+def is_uri(code: str) -> bool:
+    """Whether the code is an absolute URI."""
+    return len(code) <= 4096 and _URI.fullmatch(code) is not None
+
+
 def is_language(code: str) -> bool:
     """Whether the code is a well-formed language tag (BCP 47)."""
     return len(code) <= 255 and _LANGUAGE.fullmatch(code) is not None
@@ -77,4 +87,7 @@ GRAMMARS: Mapping[str, Callable[[str], bool]] = {
     LANGUAGES: is_language,
     MEDIA_TYPES: is_media_type,
     UNITS: is_unit,
+    URIS: is_uri,
 }
+TITLES: Mapping[str, str] = {LANGUAGES: "BCP 47", MEDIA_TYPES: "BCP 13", UNITS: "UCUM", URIS: "RFC 3986"}
+"""How these code systems are called."""

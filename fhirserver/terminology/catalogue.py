@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from fhirserver.definitions import Terminology
+from fhirserver.definitions.grammars import GRAMMARS
 from fhirserver.model.outcome import TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.code_system import CodeSystem
 
@@ -26,6 +28,8 @@ MAX_WANTED: Final = 100
 """Resources of the store that one request may lead to."""
 MAX_STEPS: Final = 300_000
 """Steps of one request: a code that is looked at, a part or a filter that it is held against, each as often as it is."""
+SUPPLEMENTS: Final = "supplements"
+"""In the place of a resource type: the supplements of the code system of this URL, together."""
 _NAMES: Final = {
     "CodeSystem": "code system",
     "ValueSet": "value set",
@@ -64,6 +68,7 @@ class Held(NamedTuple):
 
     key: Hashable
     resource: dict[str, Any]
+    updated: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -92,8 +97,11 @@ class Parsed:
 class Catalogue:
     """The terminology that one request works with."""
 
-    def __init__(self, own: Terminology, parsed: Parsed | None = None, *, alone: bool = False) -> None:
-        """`alone`: there is no store beside R4's own; what is not in that is not there."""
+    def __init__(
+        self, own: Terminology, parsed: Parsed | None = None, *, alone: bool = False, supplemented: bool = False
+    ) -> None:
+        """`alone`: there is no store beside R4's own; what is not in that is not there. `supplemented`: supplements count."""
+        self._supplemented = supplemented
         self._own = own
         self._parsed = parsed or Parsed()
         self._alone = alone
@@ -147,8 +155,18 @@ class Catalogue:
         if own is None or own.get("content") != "complete":
             held = self._of_store(asked)
             if held is not None:
-                return self._parsed.system(held.key, lambda: CodeSystem(held.resource))
-        return None if own is None else self._parsed.system(url, lambda: CodeSystem(own))
+                return self._read(url, held.key, held.resource)
+        return None if own is None else self._read(url, url, own)
+
+    def _read(self, url: str, key: Hashable, resource: Json) -> CodeSystem:
+        """The code system of a resource, with what its supplements add. Raises Wanted."""
+        if not self._supplemented:
+            return self._parsed.system(key, lambda: CodeSystem(resource))
+        found = self._of_store(Asked(SUPPLEMENTS, url))
+        if found is None:
+            return self._parsed.system(key, lambda: CodeSystem(resource))
+        added = found.resource["supplements"]
+        return self._parsed.system((key, found.key), lambda: CodeSystem(resource, added))
 
     def _of_own(self, asked: Asked) -> Json | None:
         own = self._own.of(asked.resource_type).get(asked.url)
@@ -166,6 +184,8 @@ def needed(catalogue: Catalogue, url: str, version: str | None = None) -> CodeSy
     """The code system. Raises Unresolved with a sentence that says which one is missing."""
     system = catalogue.code_system(url, version)
     if system is None:
+        if url in GRAMMARS:
+            raise Unprocessable(f"The codes of '{url}' have no list: they are made by a grammar.", code="not-supported")
         text = Asked("CodeSystem", url, version or catalogue.versions.get(url)).canonical[:300]
         raise Unresolved(f"The content of the code system '{text}' is not here; load it as a CodeSystem resource.")
     return system

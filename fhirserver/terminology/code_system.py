@@ -15,6 +15,8 @@ _CONCEPT_PROPERTIES: Final = "http://hl7.org/fhir/concept-properties#"
 _SUBSUMING: Final = (None, "is-a")
 """The meanings of nesting by which the inner code is a kind of the outer one; where nothing is said, it is taken to be so."""
 _FAMILY: Final = frozenset(("parent", "subsumedBy", "child"))
+_DECIDING: Final = _FAMILY | {"inactive", "deprecated", "status", "notSelectable", "abstract"}
+"""Properties by which it is decided what a code is good for."""
 _INACTIVE: Final = frozenset(("retired", "inactive"))
 
 Json = Mapping[str, Any]
@@ -58,7 +60,7 @@ class Concept(NamedTuple):
 class CodeSystem:
     """A code system. `concepts` keep the order of the resource."""
 
-    def __init__(self, resource: Json) -> None:
+    def __init__(self, resource: Json, supplements: Sequence[Json] = ()) -> None:
         self.url: str = resource.get("url", "")
         self.version: str | None = resource.get("version")
         self.name: str = resource.get("name") or resource.get("title") or self.url
@@ -70,6 +72,8 @@ class CodeSystem:
         self.meaning: Final = {code: _standard(each.get("uri")) or code for code, each in self.declared.items()}
         reading = _Reading(self.meaning, resource.get("hierarchyMeaning") in _SUBSUMING)
         reading.read(resource.get("concept", ()), None)
+        for each in supplements:
+            _supplement(reading.concepts, each, self.version)
         self.concepts: Final[Mapping[str, Concept]] = reading.concepts
         self._parents = reading.parents
 
@@ -146,6 +150,29 @@ class _Reading:
             self.parents.setdefault(other, {})[code] = None
         else:
             self.parents[code][other] = None
+
+
+def _supplement(concepts: dict[str, Concept], supplement: Json, version: str | None) -> None:
+    """Add what a supplement says of the concepts: displays and properties in plain words.
+
+    Which codes there are, what is below what, and which are still in use stays what the code system says.
+    """
+    stated = str(supplement.get("supplements", "")).partition("|")[2]
+    if stated and stated != version:
+        return
+    language, waiting = supplement.get("language"), list(supplement.get("concept", ()))
+    while waiting:
+        each = waiting.pop()
+        waiting += each.get("concept", ())
+        known = concepts.get(each.get("code", ""))
+        if known is None:
+            continue
+        shown = [{"language": language, "value": each["display"]}] if language and "display" in each else []
+        stated_here = [one for one in each.get("property", ()) if one.get("code") not in _DECIDING]
+        concepts[known.code] = known._replace(
+            designations=(*known.designations, *each.get("designation", ()), *shown),
+            stated=(*known.stated, *stated_here),
+        )
 
 
 def _standard(uri: Any) -> str | None:

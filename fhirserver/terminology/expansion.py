@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/valueset.html#expansion and https://hl7.org/fhir/R4/valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -49,6 +49,9 @@ class Choice:
     selectable_only: bool = False
     language: str | None = None
     without_systems: frozenset[str] = frozenset()
+    """Code systems that are left out, of every version or (`system|version`) of one."""
+    nested: bool = False
+    """Whether codes stand below those that they are a kind of; pages are flat."""
 
 
 def expanded(
@@ -69,7 +72,10 @@ def expanded(
         expansion["offset"] = choice.offset
     expansion["parameter"] = [*asked, *_versions(value_set)]
     if sent:
-        expansion["contains"] = [_contains(each, choice) for each in sent]
+        is_flat = not choice.nested or choice.count is not None or choice.offset
+        expansion["contains"] = (
+            [_contains(each, choice) for each in sent] if is_flat else _nested(value_set, sent, choice)
+        )
     if not expansion["parameter"]:
         del expansion["parameter"]
     return {"resourceType": "ValueSet", **_said(value_set.resource, choice.definition), "expansion": expansion}
@@ -87,7 +93,7 @@ def display_of(member: Member, language: str | None = None) -> str | None:
 
 
 def _is_chosen(member: Member, choice: Choice) -> bool:
-    if member.system in choice.without_systems:
+    if not choice.without_systems.isdisjoint((member.system, f"{member.system}|{member.version}")):
         return False
     if (choice.active_only and member.is_inactive) or (choice.selectable_only and member.is_abstract):
         return False
@@ -115,6 +121,27 @@ def _contains(member: Member, choice: Choice) -> dict[str, Any]:
     if choice.designations and (found := _designations(member, choice.designation)):
         entry["designation"] = found
     return entry
+
+
+def _nested(value_set: ValueSet, members: Sequence[Member], choice: Choice) -> list[dict[str, Any]]:
+    """The codes, each below the first that it is a kind of and that is sent too; those of a circle stand at the top."""
+    entries = {(each.system, each.code): _contains(each, choice) for each in members}
+    above = {key: parent for key in entries if (parent := value_set.parent(*key, entries.keys())) is not None}
+    tops = []
+    for key, entry in entries.items():
+        if key not in above or _is_circle(key, above):
+            tops.append(entry)
+        else:
+            entries[above[key]].setdefault("contains", []).append(entry)
+    return tops
+
+
+def _is_circle(key: tuple[str, str], above: Mapping[tuple[str, str], tuple[str, str]]) -> bool:
+    seen, at = {key}, above.get(key)
+    while at is not None and at not in seen:
+        seen.add(at)
+        at = above.get(at)
+    return at == key
 
 
 def _designations(member: Member, wanted: tuple[str, ...]) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/conceptmap.html and https://hl7.org/fhir/R4/conceptmap-o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class Match:
     concept: Mapping[str, Any] | None
     source: str | None
     products: tuple[Json, ...] = ()
+    depends: tuple[Json, ...] = ()
+    """What it hangs on: elements of the source and the values that they must have."""
 
     @property
     def translates(self) -> bool:
@@ -51,6 +53,22 @@ def translated(
     if target_system is None:
         return found
     return [each for each in found if each.concept is None or each.concept.get("system") == target_system]
+
+
+def is_met(match: Match, dependencies: Mapping[str, Sequence[Json]]) -> bool:
+    """Whether the elements that a match hangs on have its values; they are sent as concepts by the element's URI."""
+    return all(
+        any(_has_value(concept, each) for concept in dependencies.get(str(each.get("property")), ()))
+        for each in match.depends
+    )
+
+
+def _has_value(concept: Json, depends: Json) -> bool:
+    value, system = depends.get("value"), depends.get("system")
+    codings = concept.get("coding", ())
+    if system is None and concept.get("text") == value:
+        return True
+    return any(each.get("code") == value and system in (None, each.get("system")) for each in codings)
 
 
 def is_between(concept_map: Json, source: str | None, target: str | None, *, reverse: bool = False) -> bool:
@@ -76,7 +94,11 @@ def _forwards(catalogue: Catalogue, concept_map: Json, coded: Coded, within: tup
         stated = [each for each in group["element"] if each.get("code") == coded.code]
         for target in (target for element in stated for target in element.get("target", ())):
             yield Match(
-                target.get("equivalence", "relatedto"), _coding(group, target), url, tuple(target.get("product", ()))
+                target.get("equivalence", "relatedto"),
+                _coding(group, target),
+                url,
+                tuple(target.get("product", ())),
+                tuple(target.get("dependsOn", ())),
             )
         if not stated and "unmapped" in group:
             yield from _unmapped(catalogue, concept_map, group, coded, within)

@@ -8,15 +8,17 @@ https://hl7.org/fhir/R4/valueset.html#compositions
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from fhirserver.definitions.grammars import GRAMMARS
 from fhirserver.definitions.values import unversioned
-from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable
+from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.catalogue import Asked, Catalogue, Json, needed, whole
 from fhirserver.terminology.code_system import CodeSystem, Concept
 from fhirserver.terminology.filters import Test, cost_of, cost_of_making, test_of
+
+T = TypeVar("T")
 
 MAX_DEPTH: Final = 16
 """Value sets that import one another, one inside the next."""
@@ -34,16 +36,19 @@ class Member(NamedTuple):
     @property
     def is_inactive(self) -> bool:
         """Whether it is no longer to be used."""
-        return self.concept is not None and self.concept.is_inactive
+        return self.listed.get("inactive") is True or (self.concept is not None and self.concept.is_inactive)
 
     @property
     def is_abstract(self) -> bool:
         """Whether it is not to be chosen."""
-        return self.concept is not None and self.concept.is_abstract
+        return self.listed.get("abstract") is True or (self.concept is not None and self.concept.is_abstract)
 
 
 class ValueSet:
-    """The codes that a compose describes. Raises, when it is made, `Wanted` for what it draws on, and for circles."""
+    """The codes that a compose describes, or where that cannot be worked out here, those of the expansion that came with it.
+
+    Raises, when it is made, `Wanted` for what it draws on, and for circles.
+    """
 
     def __init__(self, catalogue: Catalogue, resource: Json, within: tuple[str, ...] = ()) -> None:
         self.resource = resource
@@ -53,10 +58,14 @@ class ValueSet:
         if len(within) >= MAX_DEPTH:
             raise TooCostly(f"Value sets include one another more than {MAX_DEPTH} deep.")
         compose = resource.get("compose")
-        if compose is None:
+        self._kept = _Kept(resource["expansion"]) if "expansion" in resource else None
+        if compose is None and self._kept is None:
             raise Unprocessable(
-                "The value set has no compose; which codes it means is not known.", code="not-supported"
+                "The value set has neither a compose nor an expansion; which codes it means is not known.",
+                code="not-supported",
             )
+        self._is_kept = compose is None
+        compose = compose or {}
         path = (*within, url)
         self._catalogue = catalogue
         self._without_inactive = compose.get("inactive") is False
@@ -82,28 +91,56 @@ class ValueSet:
     def members(self) -> list[Member]:
         """Every code, once, in the order of the parts. Raises where something is not here, or too much."""
         if self._members is None:
-            found: dict[tuple[str, str], Member] = {}
-            for each in (each for part in self._includes for each in part.members()):
-                self._catalogue.spend()
-                if (each.system, each.code) not in found and not self._excluded(each):
-                    found[each.system, each.code] = each
-            self._members = list(found.values())
+            self._members = self._whole(self._composed, _Kept.members)
         return self._members
+
+    def _whole(self, work: Callable[[], T], otherwise: Callable[[_Kept], T]) -> T:
+        """What the compose gives; what the expansion does where there is no compose, or what it needs is not here."""
+        if self._kept is None:
+            return work()
+        if not self._is_kept:
+            try:
+                return work()
+            except (Unresolved, Unprocessable):
+                self._is_kept = True
+        self._catalogue.spend(len(self._kept))
+        return otherwise(self._kept)
+
+    def _composed(self) -> list[Member]:
+        found: dict[tuple[str, str], Member] = {}
+        for each in (each for part in self._includes for each in part.members()):
+            self._catalogue.spend()
+            if (each.system, each.code) not in found and not self._excluded(each):
+                found[each.system, each.code] = each
+        return list(found.values())
 
     def listed(self) -> tuple[frozenset[str], list[Member]]:
         """The code systems that are in it whole and known by a grammar, whose codes have no list; and the other codes."""
         if self._excludes:
             return frozenset(), self.members()
+        return self._whole(self._by_grammars, lambda kept: (frozenset[str](), kept.members()))
+
+    def _by_grammars(self) -> tuple[frozenset[str], list[Member]]:
         grammars = frozenset[str]().union(*(part.grammars() for part in self._includes))
-        rest = [each for part in self._includes if not part.grammars() for each in part.members()]
-        return grammars, rest
+        return grammars, [each for part in self._includes if not part.grammars() for each in part.members()]
+
+    def parent(self, system: str, code: str, among: Collection[tuple[str, str]]) -> tuple[str, str] | None:
+        """The first code above this one that is among others of its system."""
+        described = self._catalogue.code_system(system)
+        parents = () if described is None else described.hierarchy.parents.get(code, ())
+        return next(((system, each) for each in parents if (system, each) in among), None)
 
     @property
     def systems(self) -> frozenset[str]:
         """The code systems that it draws on."""
+        if self._is_kept and self._kept is not None:
+            return self._kept.systems
         return frozenset[str]().union(*(part.systems for part in self._includes))
 
     def _decided(self, system: str, code: str) -> Member | None:
+        return self._whole(lambda: self._by_parts(system, code), lambda kept: kept.member(system, code))
+
+    def _by_parts(self, system: str, code: str) -> Member | None:
         failure: FhirError | None = None
         for part in self._includes:
             try:
@@ -121,6 +158,47 @@ class ValueSet:
         if self._without_inactive and member.is_inactive:
             return True
         return any(part.member(member.system, member.code) is not None for part in self._excludes)
+
+
+class _Kept:
+    """An expansion that came with a value set: what somebody else worked out, flat."""
+
+    def __init__(self, expansion: Json) -> None:
+        found: dict[tuple[str, str], Member] = {}
+        waiting = list(reversed(expansion.get("contains", ())))
+        while waiting:
+            each = waiting.pop()
+            if "system" in each and "code" in each:
+                made = Member(each["system"], each["code"], each.get("version"), each, None)
+                found.setdefault((made.system, made.code), made)
+            waiting += reversed(each.get("contains", ()))
+        self._found = found
+        total = expansion.get("total")
+        self._is_whole = not expansion.get("offset") and (not isinstance(total, int) or total <= len(found))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def systems(self) -> frozenset[str]:
+        """The code systems that it draws on."""
+        return frozenset(system for system, _ in self._found)
+
+    def member(self, system: str, code: str) -> Member | None:
+        """The code. Raises where it may be in the part that is not here."""
+        found = self._found.get((system, code))
+        if found is None:
+            self._check()
+        return found
+
+    def members(self) -> list[Member]:
+        """All of it. Raises where it is a part."""
+        self._check()
+        return list(self._found.values())
+
+    def _check(self) -> None:
+        if not self._is_whole:
+            raise Unprocessable("Only a part of the value set's expansion is here.", code="not-supported")
 
 
 class _Part:

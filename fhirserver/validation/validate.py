@@ -5,13 +5,15 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
 from fhirserver.validation.accept import Acceptor
 from fhirserver.validation.conformance import Conformance, Knowledge
+from fhirserver.validation.conformance.profile import Profile
+from fhirserver.validation.conformance.reading import Find, read_profile
 from fhirserver.validation.ids import repeated
 from fhirserver.validation.invariants import Invariants
 from fhirserver.validation.rules import Rules
@@ -26,6 +28,7 @@ class Validator:
     """Validates resources against the base definitions and their invariants, then by the further checks, in their order."""
 
     def __init__(self, definitions: Definitions, checks: Sequence[Check] = ()) -> None:
+        self.definitions = definitions
         self._shapes = Shapes(definitions)
         rules = Rules(definitions)
         self._acceptor = Acceptor(self._shapes, rules)
@@ -57,6 +60,10 @@ class Validator:
             for check in self._checks:
                 issues.extend(check(resource))
         return issues
+
+    def profile(self, definition: Mapping[str, Any], find: Find) -> Profile | None:
+        """A profile, read; None if it is none of R4's types. `find` gives the StructureDefinition of a canonical."""
+        return read_profile(definition, self._shapes, find)
 
     def conformance(
         self, resource: Any, issues: Sequence[Issue], knowledge: Knowledge, profiles: Sequence[str] = ()

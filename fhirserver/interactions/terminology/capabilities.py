@@ -29,7 +29,7 @@ def terminology_capabilities(instance: Instance) -> Resource:
         "implementation": {"description": "fhirserver", "url": instance.base_url},
         "codeSystem": [*_own(), *({"uri": each} for each in sorted(GRAMMARS))],
         "expansion": {
-            "hierarchical": False,
+            "hierarchical": True,
             "paging": True,
             "incomplete": False,
             "parameter": [{"name": each} for each in sorted(_expand())],

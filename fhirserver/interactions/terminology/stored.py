@@ -27,6 +27,7 @@ from fhirserver.search.parameters.token import escape, pair
 from fhirserver.search.pending import members, replace_members
 from fhirserver.search.request import SearchRequest
 from fhirserver.terminology import Asked, Catalogue, Held, Wanted, value_set, whole
+from fhirserver.terminology.catalogue import SUPPLEMENTS
 from fhirserver.terminology.knowledge import Known
 
 T = TypeVar("T")
@@ -44,9 +45,11 @@ _NOT_ALL: Final = (
 _NUMBERS: Final = re.compile(r"\d+")
 
 
-async def worked(context: Context, work: Callable[[Catalogue], T], date: str | None = None) -> T:
+async def worked(
+    context: Context, work: Callable[[Catalogue], T], date: str | None = None, *, supplemented: bool = True
+) -> T:
     """What the work gives, with everything at hand that it asks for; as it was on a date, if that is named."""
-    catalogue = Catalogue(load_terminology(), context.services.code_systems)
+    catalogue = Catalogue(load_terminology(), context.services.code_systems, supplemented=supplemented)
     while True:
         try:
             return work(catalogue)
@@ -78,7 +81,7 @@ def _microseconds(moment: datetime) -> int:
 
 async def judged(context: Context, work: Callable[[Known], list[Issue]]) -> list[Issue]:
     """The issues of a work that goes on without what is not at hand: it is done again when that was looked for."""
-    catalogue, is_cut = Catalogue(load_terminology(), context.services.code_systems), False
+    catalogue, is_cut = Catalogue(load_terminology(), context.services.code_systems, supplemented=True), False
     while True:
         known = Known(catalogue)
         issues = work(known)
@@ -107,7 +110,9 @@ async def answered_expression(context: Context, expression: Expression) -> Expre
     case_sensitive = context.services.definitions.case_sensitive_systems
     try:
         answers = await worked(
-            context, lambda catalogue: {each: _answer(catalogue, each, case_sensitive) for each in wanted}
+            context,
+            lambda catalogue: {each: _answer(catalogue, each, case_sensitive) for each in wanted},
+            supplemented=False,
         )
     except (Unresolved, Unprocessable) as error:
         raise BadRequest(error.issues[0].diagnostics, code=error.issues[0].code) from None
@@ -162,6 +167,8 @@ def resource_of(version: Version) -> Resource:
 
 async def _stored(context: Context, asked: Asked) -> Held | None:
     """What the caller sees of it in the store. A type that the token does not reach is not there."""
+    if asked.resource_type == SUPPLEMENTS:
+        return await _supplements(context, asked.url)
     if not allows(context.principal, asked.resource_type, "search-type"):
         return None
     local = asked.url.removeprefix(context.services.base_url + "/")
@@ -192,6 +199,22 @@ async def _stored(context: Context, asked: Asked) -> Held | None:
         ),
     )
     return Held((version.resource_type, version.id, version.version, version.updated), resource, version.updated)
+
+
+async def _supplements(context: Context, url: str) -> Held | None:
+    """The active supplements of a code system, the latest written last."""
+    if not allows(context.principal, "CodeSystem", "search-type"):
+        return None
+    rows = await _rows(context, "CodeSystem", [("supplements", _escaped(url)), ("status", "active")], MAX_SAME)
+    if len(rows) > MAX_SAME:
+        raise TooCostly(f"More than {MAX_SAME} code systems supplement '{url[:300]}'; retire some of them.")
+    rows.sort(key=lambda row: (row.updated, row.id))
+    found = [resource_of(row) for row in rows]
+    found = [each for each in found if each.get("content") == "supplement"]
+    if not found:
+        return None
+    key = tuple((row.id, row.version, row.updated) for row in rows)
+    return Held((SUPPLEMENTS, key), {"supplements": found}, rows[-1].updated)
 
 
 async def _rows(context: Context, resource_type: str, pairs: Sequence[tuple[str, str]], most: int) -> list[Version]:

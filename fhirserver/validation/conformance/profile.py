@@ -103,5 +103,15 @@ class Profile:
             found = None if found is None else found.children.get(step.removesuffix("[x]"))
         return found
 
+    def named(self, id: str) -> ElementDefinition | None:
+        """The element of an id such as `Observation.component:a.code`."""
+        found: ElementDefinition | None = self.root
+        for step in id.split(".")[1:]:
+            name, _, slice = step.partition(":")
+            found = None if found is None else found.children.get(name.removesuffix("[x]"))
+            if slice and found is not None:
+                found = found.slices.get(slice)
+        return found
+
 
 Json = Mapping[str, Any]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhirserver.definitions.values import unversioned
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import Subject, at_hand, needed, subject
@@ -19,6 +18,7 @@ from fhirserver.terminology.expansion import Choice, expanded
 
 _SHAPING: Final = {
     "filter": "String",
+    "date": "DateTime",
     "offset": "Integer",
     "count": "Integer",
     "includeDesignations": "Boolean",
@@ -44,7 +44,7 @@ async def expand(context: Context, invocation: Invocation) -> Resource:
         value_set = _with_versions(catalogue, found, invocation)
         return expanded(value_set, choice, identifier=identifier, now=now, asked=_asked(invocation))
 
-    return await worked(context, work)
+    return await worked(context, work, invocation.one("date"))
 
 
 def _choice(invocation: Invocation) -> Choice:
@@ -61,7 +61,8 @@ def _choice(invocation: Invocation) -> Choice:
         active_only=bool(invocation.one("activeOnly")),
         selectable_only=bool(invocation.one("excludeNotForUI")),
         language=invocation.one("displayLanguage"),
-        without_systems=frozenset(unversioned(each) for each in invocation.parameters.get("exclude-system", ())),
+        nested=invocation.one("excludeNested") is False,
+        without_systems=frozenset(invocation.parameters.get("exclude-system", ())),
     )
 
 
@@ -93,7 +94,8 @@ def _versions(invocation: Invocation, name: str) -> dict[str, str]:
 
 
 def _asked(invocation: Invocation) -> list[dict[str, Any]]:
-    asked: list[dict[str, Any]] = [{"name": "excludeNested", "valueBoolean": True}]
+    nested = invocation.one("excludeNested") is False
+    asked: list[dict[str, Any]] = [{"name": "excludeNested", "valueBoolean": not nested}]
     for name, type in _SHAPING.items():
         asked += [{"name": name, f"value{type}": each} for each in invocation.parameters.get(name, ())]
     return asked
@@ -105,6 +107,15 @@ EXPAND: Final = Operation(
     frozenset((Level.TYPE, Level.INSTANCE)),
     expand,
     parameters=frozenset(_SHAPING)
-    | {"url", "valueSet", "valueSetVersion", "includeDefinition", "excludeNested", "excludePostCoordinated"},
+    | {
+        "url",
+        "context",
+        "contextDirection",
+        "valueSet",
+        "valueSetVersion",
+        "includeDefinition",
+        "excludeNested",
+        "excludePostCoordinated",
+    },
     resource_types=frozenset(("ValueSet",)),
 )

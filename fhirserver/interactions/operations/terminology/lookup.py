@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from fhirserver.definitions.grammars import GRAMMARS, TITLES
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import codings, parameters, value
@@ -30,6 +31,9 @@ async def lookup(context: Context, invocation: Invocation) -> Resource:
         raise BadRequest("A 'coding' has a system.", code="required")
     url, version = coded.system, coded.version or invocation.one("version")
 
+    if url in GRAMMARS:
+        return _of_grammar(url, coded.code)
+
     def work(catalogue: Catalogue) -> Resource:
         system = needed(catalogue, url, version)
         concept = system.find(coded.code)
@@ -39,7 +43,14 @@ async def lookup(context: Context, invocation: Invocation) -> Resource:
             raise _no_code(system.url, coded.code)
         return _described(system, concept, invocation)
 
-    return await worked(context, work)
+    return await worked(context, work, invocation.one("date"))
+
+
+def _of_grammar(url: str, code: str) -> Resource:
+    """A code that is well-formed is its own display."""
+    if not GRAMMARS[url](code):
+        raise _no_code(url, code)
+    return parameters(value("name", "String", TITLES[url]), value("display", "String", code))
 
 
 def _described(system: CodeSystem, concept: Concept, invocation: Invocation) -> Resource:
@@ -103,6 +114,8 @@ async def subsumes(context: Context, invocation: Invocation) -> Resource:
     def work(catalogue: Catalogue) -> str:
         if given is not None:
             catalogue.give(given)
+        if system_url in GRAMMARS:
+            return _relation_of_grammar(system_url, one, other)
         system = whole(catalogue, system_url, version)
         outcome = relation(system, one, other)
         if outcome is None:
@@ -110,6 +123,14 @@ async def subsumes(context: Context, invocation: Invocation) -> Resource:
         return outcome
 
     return parameters(value("outcome", "Code", await worked(context, work)))
+
+
+def _relation_of_grammar(url: str, one: str, other: str) -> str:
+    """Codes made by a grammar stand alone."""
+    for each in (one, other):
+        if not GRAMMARS[url](each):
+            raise _no_code(url, each)
+    return "equivalent" if one == other else "not-subsumed"
 
 
 def _pair(invocation: Invocation) -> tuple[str | None, str | None, str, str]:
@@ -139,7 +160,7 @@ LOOKUP: Final = Operation(
     "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
     frozenset((Level.TYPE,)),
     lookup,
-    parameters=frozenset(("code", "system", "version", "coding", "displayLanguage", "property")),
+    parameters=frozenset(("code", "system", "version", "coding", "date", "displayLanguage", "property")),
     resource_types=frozenset(("CodeSystem",)),
 )
 SUBSUMES: Final = Operation(

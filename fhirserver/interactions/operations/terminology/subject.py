@@ -9,8 +9,9 @@ from typing import Any
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level
+from fhirserver.interactions.operations.terminology.context import bound_value_set
 from fhirserver.interactions.read import read
-from fhirserver.interactions.terminology import resource_of
+from fhirserver.interactions.terminology import check_unchanged, resource_of, worked
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
 from fhirserver.terminology import Asked, Catalogue, asked_for
@@ -32,13 +33,27 @@ async def subject(context: Context, invocation: Invocation, *, carried: str, ver
             raise BadRequest(
                 f"The address names the {resource_type}; 'url' and '{carried}' are for the operation on the type."
             )
-        return resource_of(await read(context, resource_type, invocation.id))
+        version_read = await read(context, resource_type, invocation.id)
+        check_unchanged(context, version_read.updated, invocation.one("date"), f"{resource_type}/{invocation.id}")
+        return resource_of(version_read)
     await context.services.gate.decide(context.principal, "search-type", resource_type, patients=frozenset())
-    if url is not None and resource is not None:
-        raise BadRequest(f"Either 'url' or '{carried}' is sent.")
+    element = _context(invocation)
+    if sum(each is not None for each in (url, resource, element)) > 1:
+        raise BadRequest(f"One of 'url', 'context' and '{carried}' is sent.")
+    if element is not None:
+        validator = context.services.validator
+        return await worked(context, lambda catalogue: bound_value_set(catalogue, validator, element))
     if resource is not None:
         return _valid(context, resource, resource_type)
     return None if url is None else asked_for(resource_type, url, invocation.one(version))
+
+
+def _context(invocation: Invocation) -> str | None:
+    """The element whose value set is meant. Its direction changes nothing: here one value set is bound both ways."""
+    found, direction = invocation.one("context"), invocation.one("contextDirection")
+    if direction is not None and (found is None or direction not in ("incoming", "outgoing")):
+        raise BadRequest("'contextDirection' is incoming or outgoing, and comes with a 'context'.")
+    return None if found is None else str(found)
 
 
 def needed(found: Subject | None, carried: str) -> Subject:
@@ -70,7 +85,7 @@ def codings(invocation: Invocation, *, system: str | None, version: str) -> list
         raise BadRequest("Send one of 'code', 'coding' and 'codeableConcept'.", code="required")
     if code is not None:
         stated = invocation.one("system") or system
-        if stated is None:
+        if stated is None and invocation.one("context") is None:
             raise BadRequest("A 'code' is sent with its 'system'.", code="required")
         return [Coded(stated, code, invocation.one("display"), invocation.one(version))]
     stated_codings = [coding] if coding is not None else concept.get("coding", [])

@@ -5,8 +5,10 @@ https://hl7.org/fhir/R4/valueset-operation-validate-code.html and https://hl7.or
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from fhirserver.definitions.grammars import GRAMMARS
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import (
@@ -22,10 +24,10 @@ from fhirserver.interactions.terminology import worked
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
 from fhirserver.terminology import Asked, Catalogue, CodeSystem, ValueSet
-from fhirserver.terminology.coded import Rules, Verdict, in_code_system, in_value_set, some
+from fhirserver.terminology.coded import Coded, Rules, Verdict, in_code_system, in_value_set, some
 
 _OF_BOTH: Final = frozenset(
-    ("url", "code", "display", "coding", "codeableConcept", "abstract", "displayLanguage"),
+    ("url", "code", "display", "coding", "codeableConcept", "abstract", "displayLanguage", "date"),
 )
 
 
@@ -36,9 +38,24 @@ async def in_a_value_set(context: Context, invocation: Invocation) -> Resource:
 
     def work(catalogue: Catalogue) -> Verdict:
         catalogue.versions = {each.system: each.version for each in coded if each.system and each.version}
-        return some(coded, in_value_set(ValueSet(catalogue, at_hand(catalogue, found)), _rules(invocation)))
+        value_set = ValueSet(catalogue, at_hand(catalogue, found))
+        is_bare = "code" in invocation.parameters and coded[0].system is None
+        asked = [_with_system(coded[0], value_set)] if is_bare else coded
+        return some(asked, in_value_set(value_set, _rules(invocation)))
 
-    return _said(await worked(context, work))
+    return _said(await worked(context, work, invocation.one("date")))
+
+
+def _with_system(coded: Coded, value_set: ValueSet) -> Coded:
+    """A code of a context, which needs no system if only one of the value set's code systems has it."""
+    grammars, listed = value_set.listed()
+    found = {each.system for each in listed if each.code == coded.code}
+    found |= {each for each in grammars if GRAMMARS[each](coded.code)}
+    if len(found) > 1:
+        raise BadRequest(
+            f"Several code systems of the value set have the code '{coded.code[:100]}': send its 'system'."
+        )
+    return replace(coded, system=next(iter(found), ""))
 
 
 async def in_a_code_system(context: Context, invocation: Invocation) -> Resource:
@@ -55,7 +72,7 @@ async def in_a_code_system(context: Context, invocation: Invocation) -> Resource
             catalogue.give(CodeSystem(found))
         return some(coded, in_code_system(catalogue, url, version, _rules(invocation)))
 
-    return _said(await worked(context, work))
+    return _said(await worked(context, work, invocation.one("date")))
 
 
 def _system_of_coding(invocation: Invocation) -> Subject:
@@ -84,7 +101,7 @@ VALUE_SET_VALIDATE_CODE: Final = Operation(
     "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
     frozenset((Level.TYPE, Level.INSTANCE)),
     in_a_value_set,
-    parameters=_OF_BOTH | {"valueSet", "valueSetVersion", "system", "systemVersion"},
+    parameters=_OF_BOTH | {"context", "valueSet", "valueSetVersion", "system", "systemVersion"},
     resource_types=frozenset(("ValueSet",)),
 )
 CODE_SYSTEM_VALIDATE_CODE: Final = Operation(
