@@ -20,10 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
-from fhirserver.settings import Settings
-from tests.integration.serving import FHIR, Server, serving
+from tests.integration.serving import FHIR, Server, serving_alone
 
 Row = dict[str, Any]
 
@@ -38,12 +36,8 @@ _ABSENT = object()
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
     """An open server on a database of its own; rows keep apart by the ids they use."""
-    database = f"exchange{uuid.uuid4().hex[:12]}"
-    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database(database)
-    client.close()
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -8,18 +8,15 @@ query is `refused` with, and its `status` (400). `{"matches": pattern}` stands f
 from __future__ import annotations
 
 import re
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from fhirserver.model.json import dump, parse
-from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 TABLES = {path.stem: parse(path.read_bytes()) for path in sorted(Path(__file__).parent.glob("graphql/*.json"))}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, table in TABLES.items() for row in table["rows"]]
@@ -29,8 +26,7 @@ KEYS = {"name", "clause", "at", "query", "variables", "operation", "data", "erro
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
     """An open server with the resources of all tables."""
-    database = f"graphql{uuid.uuid4().hex[:12]}"
-    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         for table in TABLES.values():
             for resource in table.get("resources", ()):
                 path = f"/{resource['resourceType']}/{resource['id']}"
@@ -38,9 +34,6 @@ async def server(mongo_url: str) -> AsyncIterator[Server]:
                 answer = await running("PUT", path, content=dump(resource), headers=headers)
                 assert answer.status_code == 201, answer.text
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database(database)
-    client.close()
 
 
 @pytest.mark.parametrize("row", ROWS)

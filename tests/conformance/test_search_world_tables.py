@@ -7,7 +7,6 @@ the issue code that it is refused with (`refused`).
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,10 +14,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from pymongo import MongoClient
 
-from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 FOLDER = Path(__file__).parent / "search"
 TABLES = {
@@ -36,21 +33,16 @@ ROWS = [
 @pytest.fixture(scope="module")
 async def servers(mongo_url: str) -> AsyncIterator[dict[str, Server]]:
     """A server for each world."""
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
     async with AsyncExitStack() as running:
         servers = {}
         for name in {table["world"] for table in TABLES.values()}:
             world = json.loads((FOLDER / "worlds" / f"{name}.json").read_text("utf-8"))
-            database = f"tables{uuid.uuid4().hex[:12]}"
-            running.callback(client.drop_database, database)
-            settings = Settings(mongo_url, database=database, auth="none", log_requests=False)
-            servers[name] = server = await running.enter_async_context(serving(settings))
+            servers[name] = server = await running.enter_async_context(serving_alone(mongo_url))
             for resource in world["resources"]:
                 await server.put(resource)
             for address in world["deleted"]:
                 assert (await server("DELETE", f"/{address}")).status_code == 204
         yield servers
-    client.close()
 
 
 @pytest.mark.parametrize(("world", "row"), ROWS)

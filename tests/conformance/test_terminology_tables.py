@@ -6,17 +6,14 @@ Each file of `terminology/` names its clause, what is `given` to all of its rows
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
-from fhirserver.settings import Settings
 from tests.conformance.test_exchange_tables import check, run
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 Row = dict[str, Any]
 
@@ -29,21 +26,12 @@ ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, table in TABLES
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
     """An open server that holds what is given to all rows."""
-    database = f"terms{uuid.uuid4().hex[:12]}"
-    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         given = {
             (each["resourceType"], each["id"]): each for table in TABLES.values() for each in table.get("given", ())
         }
-        entries = [
-            {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
-            for each in given.values()
-        ]
-        answer = await running("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
-        assert answer.status_code == 200, answer.text
+        await running.put_all(given.values())
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database(database)
-    client.close()
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from pymongo import AsyncMongoClient
 
 from fhirserver.app import Application, create_app
 from fhirserver.rest.responses import Message
@@ -34,6 +36,15 @@ class Server:
         answer = await self("PUT", f"/{resource['resourceType']}/{resource['id']}", json=resource, **options)
         assert answer.status_code in (200, 201), answer.text
         return answer
+
+    async def put_all(self, resources: Iterable[dict[str, Any]]) -> None:
+        """The same of many at once, all in one transaction."""
+        entries = [
+            {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+            for each in resources
+        ]
+        answer = await self("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert answer.status_code == 200, answer.text
 
 
 @asynccontextmanager
@@ -64,3 +75,15 @@ async def serving(settings: Settings) -> AsyncIterator[Server]:
         transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             yield Server(application, client)
+
+
+@asynccontextmanager
+async def serving_alone(mongo_url: str) -> AsyncIterator[Server]:
+    """An open server on a database of its own, which is dropped in the end."""
+    settings = Settings(mongo_url, database=f"own{uuid.uuid4().hex[:12]}", auth="none", log_requests=False)
+    try:
+        async with serving(settings) as server:
+            yield server
+    finally:
+        async with AsyncMongoClient[dict[str, Any]](mongo_url) as client:
+            await client.drop_database(settings.database)

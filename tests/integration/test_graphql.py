@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/graphql.html
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -22,13 +21,12 @@ from graphql import (
     get_named_type,
     is_required_argument,
 )
-from pymongo import MongoClient, monitoring
+from pymongo import monitoring
 
 from fhirserver.definitions import load
 from fhirserver.interactions.graphql import budget
 from fhirserver.interactions.graphql.schema import schema
-from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 PATIENTS = 50
 QUERY = "{Patient(id: p1){id}}"
@@ -65,19 +63,11 @@ def finds() -> Iterator[Finds]:
 @pytest.fixture(scope="module")
 async def server(mongo_url: str, finds: Finds) -> AsyncIterator[Server]:
     """Fifty patients of two practitioners, each with an Observation."""
-    database = f"graphql{uuid.uuid4().hex[:12]}"
-    async with serving(Settings(mongo_url, database=database, auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         entries = [resource for number in range(PATIENTS) for resource in records(number)]
         entries += [{"resourceType": "Practitioner", "id": name} for name in ("d0", "d1")]
-        entry = [
-            {"resource": r, "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"}} for r in entries
-        ]
-        answer = await running("POST", "", json={"resourceType": "Bundle", "type": "transaction", "entry": entry})
-        assert answer.status_code == 200, answer.text
+        await running.put_all(entries)
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database(database)
-    client.close()
 
 
 def records(number: int) -> Iterator[dict[str, Any]]:

@@ -14,8 +14,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from fhirserver.search.index.contained import MOST, REFERRED
-from fhirserver.settings import Settings
-from tests.integration.serving import FHIR, Server, serving
+from tests.integration.serving import FHIR, Server, serving_alone
 
 Resource = dict[str, Any]
 
@@ -53,10 +52,8 @@ def statement(id: str, *contained: Resource) -> Resource:
 @pytest.fixture(scope="module")
 async def own(mongo_url: str) -> AsyncIterator[tuple[Server, Any]]:
     """A server of its own, for what is asked goes through all there is; and its database."""
-    settings = Settings(mongo_url, database=f"contained{uuid.uuid4().hex[:12]}", auth="none", log_requests=False)
-    async with serving(settings) as server, AsyncMongoClient[dict[str, Any]](mongo_url) as client:
-        yield server, client[settings.database]
-        await client.drop_database(settings.database)
+    async with serving_alone(mongo_url) as server, AsyncMongoClient[dict[str, Any]](mongo_url) as client:
+        yield server, client[server.application.settings.database]
 
 
 @pytest.fixture(scope="module")

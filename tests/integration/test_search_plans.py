@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,8 +13,7 @@ from pymongo import AsyncMongoClient
 
 from fhirserver.bench.population import population
 from fhirserver.bench.shapes import Shape, shapes
-from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 PATIENTS = 40
 UNSERVED = {"status, rare, alone"}
@@ -27,18 +25,11 @@ EXAMINED = 150
 @pytest.fixture(scope="module")
 async def populated(mongo_url: str) -> AsyncIterator[tuple[Server, Any]]:
     """A server with a population, and its database."""
-    settings = Settings(mongo_url, database=f"plans{uuid.uuid4().hex[:12]}", auth="none", log_requests=False)
-    async with serving(settings) as server, AsyncMongoClient[dict[str, Any]](mongo_url) as client:
+    async with serving_alone(mongo_url) as server, AsyncMongoClient[dict[str, Any]](mongo_url) as client:
         resources = list(population(PATIENTS))
         for start in range(0, len(resources), 500):
-            entries = [
-                {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
-                for each in resources[start : start + 500]
-            ]
-            answer = await server("POST", "", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
-            assert {each["response"]["status"] for each in answer.json()["entry"]} == {"201 Created"}
-        yield server, client[settings.database]
-        await client.drop_database(settings.database)
+            await server.put_all(resources[start : start + 500])
+        yield server, client[server.application.settings.database]
 
 
 @pytest.mark.parametrize("shape", shapes(PATIENTS), ids=lambda shape: shape.name)

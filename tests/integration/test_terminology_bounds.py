@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from fhirserver.interactions.terminology import stored
-from fhirserver.settings import Settings
 from fhirserver.terminology import expansion
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 REASONS = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 PURPOSES = "http://terminology.hl7.org/ValueSet/v3-PurposeOfUse"
@@ -30,14 +28,11 @@ def named_alike(number: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
-    async with serving(Settings(mongo_url, database="termbounds", auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         for number in range(3):
             for each in named_alike(str(number)):
                 await running.put(each)
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database("termbounds")
-    client.close()
 
 
 @pytest.mark.parametrize(

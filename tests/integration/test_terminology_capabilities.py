@@ -6,25 +6,19 @@ https://hl7.org/fhir/R4/http.html#capabilities
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from fhirserver.definitions import load
 from fhirserver.interactions.operations.terminology import TERMINOLOGY
-from fhirserver.settings import Settings
 from fhirserver.validation import Validator
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
-    async with serving(Settings(mongo_url, database="termcaps", auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database("termcaps")
-    client.close()
 
 
 async def test_the_terminology_that_is_here_is_stated(server: Server) -> None:

@@ -11,10 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
-from fhirserver.settings import Settings
-from tests.integration.serving import Server, serving
+from tests.integration.serving import Server, serving_alone
 
 OPERATIONS = [
     "ValueSet/$expand",
@@ -127,13 +125,10 @@ STORED: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 async def server(mongo_url: str) -> AsyncIterator[Server]:
-    async with serving(Settings(mongo_url, database="termfuzz", auth="none", log_requests=False)) as running:
+    async with serving_alone(mongo_url) as running:
         for each in STORED:
             await running("PUT", f"/{each['resourceType']}/{each['id']}", json=each)
         yield running
-    client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
-    client.drop_database("termfuzz")
-    client.close()
 
 
 def value(chance: random.Random, depth: int = 0) -> Any:
