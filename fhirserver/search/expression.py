@@ -10,8 +10,8 @@ covers both. Values are str, int, bool or datetime.
 Nodes are frozen and hashable: equal permits are recognised as equal. Build them with `all_of`, `any_of` and `negate`, which fold
 constants, so that `All()` and `Nothing()` stand only at the top.
 
-Three nodes ask about other documents than the one at hand: `Chain` and `Has` about resources that refer to each other, `Member`
-about code systems and value sets. Before an Expression is compiled or matched they are answered, each with the permit of the type
+Four nodes ask about other documents than the one at hand: `Chain`, `Has` and `Parts` about resources that refer to each other,
+`Member` about code systems and value sets. Before an Expression is compiled or matched they are answered, each with the permit of the type
 that it asks about, and replaced by `In`.
 """
 
@@ -150,6 +150,17 @@ class Has:
     term: Expression
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A resource of this type that is part of one of `ids` or of a part of them, in however many steps along the reference `parent`;
+    or `upwards`, one that they are part of. What is hidden from the caller or deleted is no part of anything."""
+
+    resource_type: str
+    parent: str
+    ids: frozenset[str]
+    upwards: bool
+
+
 class Relation(StrEnum):
     """How a token stands to a value set (`in`), or to a code of a hierarchy (`below`: the code or one under it; `above`)."""
 
@@ -165,7 +176,7 @@ class Member:
     of: str
 
 
-Pending = Chain | Has | Member
+Pending = Chain | Has | Parts | Member
 """The nodes that are answered before the Expression is compiled or matched."""
 
 Expression = (

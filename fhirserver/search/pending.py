@@ -17,6 +17,7 @@ from fhirserver.search.expression import (
     Not,
     Nothing,
     Or,
+    Parts,
     Pending,
     Some,
     all_of,
@@ -46,7 +47,7 @@ def asked(expression: Expression) -> Iterator[Pending]:
         case Chain(term=term) | Has(term=term):
             yield from asked(term)
             yield expression
-        case Member():
+        case Member() | Parts():
             yield expression
         case _:
             return

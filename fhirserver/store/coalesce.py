@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import All, And, Expression, In, Not, Nothing, Or, Some, Within, all_of
+from fhirserver.search.expression import All, And, Expression, In, Not, Nothing, Or, Parts, Some, Within, all_of
 from fhirserver.search.match import match
 from fhirserver.store.client import Document, Mongo, Query, fresh
 
@@ -188,7 +188,7 @@ def _collect(expression: Expression, found: set[str]) -> None:
             _collect(term, found)
     elif isinstance(expression, Not):
         _collect(expression.term, found)
-    elif not isinstance(expression, All | Nothing):
+    elif not isinstance(expression, All | Nothing | Parts):
         root, _, rest = expression.path.partition(".")
         found.add(f"index.{rest.partition('.')[0]}" if root == "index" and rest else root)
 

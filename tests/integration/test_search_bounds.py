@@ -216,3 +216,18 @@ async def test_criteria_name_few_values_for_a_bundle_has_many_of_them(server: Se
         answer = await server("POST", "/Patient", json={"resourceType": "Patient"}, headers=names)
         assert answer.status_code == status, answer.text
         assert ("50 values" in answer.text) is (count > 50)
+
+
+async def test_a_hierarchy_is_followed_to_its_end_or_said_to_be_too_deep(
+    server: Server, crowd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """search.html#recursive: the fifteen organizations are within each other."""
+    answer = await server("GET", "/Organization?partof:below=cr-0&_summary=count")
+    assert answer.json()["total"] == 15
+    answer = await server("GET", "/Organization?partof:above=cr-15&_summary=count")
+    assert answer.json()["total"] == 15
+    monkeypatch.setattr(chains, "LEVELS", 14)
+    for query in ("partof:below=cr-0", "partof:above=cr-15"):
+        answer = await server("GET", f"/Organization?{query}")
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly")
+        assert "14 levels" in answer.json()["issue"][0]["diagnostics"]

@@ -6,7 +6,7 @@ identifiers; and `inner`, the ids of contained resources. The version in a refer
 references to any version.
 
 `:below` of a canonical is true of all its versions, or of those that continue the one named (`url|1` of 1.0 and 1.1); `:above` of those that
-the one named continues. Of a resource that can be part of another they are about the whole and its parts, five steps down or up.
+the one named continues. Of a resource that can be part of another they are about the whole and its parts, however many steps.
 
 https://hl7.org/fhir/R4/search.html#reference
 """
@@ -18,14 +18,11 @@ from dataclasses import replace
 from typing import Any
 
 from fhirserver.model.reference import Reference
-from fhirserver.search.expression import Chain, Expression, Has, In, Prefixed, any_of
+from fhirserver.search.expression import Chain, Expression, In, Parts, Prefixed, any_of
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 from fhirserver.search.parameters.token import pair, tokens
 
 MODIFIERS = frozenset({"missing", "identifier", "above", "below", "[type]"})
-
-STEPS = 5
-"""How far `:below` and `:above` go along a hierarchy of resources."""
 
 _ABSOLUTE = re.compile(r"[:|]")
 """What is in every address of another server, in every name, and in a canonical with its version."""
@@ -58,11 +55,9 @@ def _hierarchy(term: Term, modifier: str) -> Expression:
     if not references:
         return any_of(*found)
     among = [
-        Chain(
-            term.path, type, _parts_of(type, parent, whole) if modifier == "below" else _wholes_of(type, parent, whole)
-        )
+        Chain(term.path, type, Parts(type, f"{parent}.r", ids, upwards=modifier == "above"))
         for type, parent in term.parents
-        if (whole := frozenset(each for each in references if each.startswith(f"{type}/")))
+        if (ids := frozenset(each.partition("/")[2] for each in references if each.startswith(f"{type}/")))
     ]
     if not among:
         raise term.refuse(f"nothing stands ':{modifier}' it: it is no part of another.")
@@ -77,24 +72,6 @@ def _versions(path: str, url: str, version: str, modifier: str) -> Expression:
         return any_of(In(path, frozenset({f"{url}|{version}"})), Prefixed(path, f"{url}|{version}."))
     parts = version.split(".")
     return In(path, frozenset(f"{url}|{'.'.join(parts[: place + 1])}" for place in range(len(parts))))
-
-
-def _parts_of(type: str, parent: str, references: frozenset[str]) -> Expression:
-    """True of the parts of these, and of their parts."""
-    whole = In(parent + ".r", references)
-    reach: Expression = whole
-    for _ in range(STEPS - 1):
-        reach = any_of(whole, Chain(parent, type, reach))
-    return reach
-
-
-def _wholes_of(type: str, parent: str, references: frozenset[str]) -> Expression:
-    """True of what these are part of, and of what that is part of."""
-    part = Has(type, parent, In("_id", frozenset(each.partition("/")[2] for each in references)))
-    reach: Expression = part
-    for _ in range(STEPS - 1):
-        reach = any_of(part, Has(type, parent, reach))
-    return reach
 
 
 def _strings(term: Term, text: str) -> list[str]:

@@ -29,6 +29,7 @@ from fhirserver.search.expression import (
     Not,
     Nothing,
     Or,
+    Parts,
     all_of,
     any_of,
     negate,
@@ -45,6 +46,8 @@ from fhirserver.store.resources.plan import led
 
 FOLLOWED: Final = 10_000
 """Resources that the steps of one search find, all together."""
+LEVELS: Final = 20
+"""How many resources stand within each other, one in the next."""
 FEW: Final = 1_000
 """Resources that are looked at one by one, instead of all that meet the steps."""
 
@@ -144,6 +147,8 @@ class _Answering:
                 return any_of(await self._chain(expression, few), await into(resource_type, expression, few))
             case Has():
                 return await self._has(resource_type, expression, few)
+            case Parts():
+                return await self._parts(expression, is_stored=into == self._containers)
             case _:
                 return expression
 
@@ -188,6 +193,29 @@ class _Answering:
         rows = await self._followed(step.resource_type, term, path)
         return one_of("_id", *_ids(rows, path, resource_type))
 
+    async def _parts(self, step: Parts, *, is_stored: bool) -> Expression:
+        """What is part of these, or what they are part of, level by level. What is not stored has no parts."""
+        if step.upwards and not is_stored:
+            return Nothing()
+        level, found = step.ids, frozenset[str]()
+        for _ in range(LEVELS):
+            if step.upwards:
+                rows = await self._found(step.resource_type, one_of("_id", *level), step.parent)
+                level = frozenset(_ids(rows, step.parent, step.resource_type)) - found
+            else:
+                wholes = one_of(step.parent, *_references(step, level))
+                rows = await self._found(step.resource_type, wholes, "_id")
+                level = frozenset(row["_id"] for row in rows) - found
+            if not level:
+                break
+            found |= level
+        else:
+            raise TooCostly(
+                f"What is asked for has more than {LEVELS} levels of {step.resource_type} within each other. "
+                "Start from one that is nearer."
+            )
+        return one_of("_id", *found) if is_stored else one_of(step.parent, *_references(step, found | step.ids))
+
     async def _followed(self, resource_type: str, term: Expression, path: str) -> Sequence[Document]:
         """What meets a step's term, which may have steps itself; the same step may come more than once."""
         key = (resource_type, term, path)
@@ -224,6 +252,10 @@ class _Answering:
             naive=True,
         )
         return await self.mongo.find(resource_type, query)
+
+
+def _references(step: Parts, ids: frozenset[str]) -> Iterable[str]:
+    return (f"{step.resource_type}/{id}" for id in ids)
 
 
 def _starting(expression: Expression) -> Iterable[Chain | Has]:
