@@ -65,8 +65,17 @@ async def test_a_searchset_holds_the_stored_texts_and_where_they_are(server: Ser
         id = entry["resource"]["id"]
         assert entry["fullUrl"] == f"{FHIR}/Observation/{id}"
         assert entry["resource"] == (await server("GET", f"/Observation/{id}")).json()
-    assert "total" not in bundle
     assert link(bundle, "next") is None
+
+
+async def test_the_total_is_said_where_the_first_page_holds_everything(server: Server, ward: str) -> None:
+    """search.html#total leaves it to the server: nothing is counted for it, and who asks for none gets none."""
+    path = f"/Observation?patient={ward}-a"
+    for query, total in (("", 7), ("&_count=7", 7), ("&_count=6", None), ("&_total=none", None), ("&code=none", 0)):
+        assert (await found(server, path + query)).get("total") == total, query
+    first = await found(server, f"{path}&_count=6")
+    last = await found(server, (link(first, "next") or "").removeprefix(FHIR))
+    assert (len(ids(last)), "total" in last) == (1, False)
 
 
 async def test_an_empty_searchset_has_no_entries(server: Server) -> None:

@@ -140,9 +140,9 @@ async def test_totals_count_what_is_sent(server: Server) -> None:
         ("both", "contained", 3),
     ):
         path = f"/Medication?code=sent-4&_contained={contained}&_containedType={kind}"
-        for shape in ("_total=accurate", "_total=estimate", "_summary=count", "_count=0"):
+        for shape in ("_total=accurate", "_total=estimate", "_summary=count", "_count=0", "_count=5"):
             assert (await server("GET", f"{path}&{shape}")).json()["total"] == total, (path, shape)
-        assert "total" not in (await server("GET", path)).json()
+        assert "total" not in (await server("GET", f"{path}&_total=none")).json()
 
 
 async def test_it_is_asked_in_a_batch_and_in_a_transaction(server: Server) -> None:

@@ -35,7 +35,16 @@ def searchset_bundle(services: Services, path: str, request: SearchRequest, foun
     address = f"{services.base_url}/{path}" if path else services.base_url
     links = _links(address, list(request.used), cursor, found.next, found.previous)
     entries = _entries(services, page.matches, page.included, _issues(request, found))
-    return _bundle("searchset", page.total, links, entries, found.asked)
+    return _bundle("searchset", _total(request, found, cursor), links, entries, found.asked)
+
+
+def _total(request: SearchRequest, found: Found, cursor: str | None) -> int | None:
+    """The total as far as it was counted; where the first page holds everything it is known without counting."""
+    page = found.page
+    is_whole = cursor is None and found.next is None and request.count > 0
+    if page.total is None and is_whole and ("_total", "none") not in request.used:
+        return len(page.matches)
+    return page.total
 
 
 def operation_bundle(
