@@ -18,7 +18,7 @@ from fhirserver.cli.failure import Failure, explained
 COMMANDS = {
     "serve": "serve FHIR R4",
     "load": "load Bundles and NDJSON",
-    "token": "issue an access token",
+    "token": "issue an access token, or take one back",
     "reindex": "rebuild what is derived from the stored resources",
     "doctor": "examine this machine and the database",
     "validate": "validate resources in files, as $validate does",
