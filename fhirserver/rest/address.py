@@ -18,10 +18,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.operations import OPERATIONS, Level, Operations
-from fhirserver.model.outcome import Misdirected, NotSupported
+from fhirserver.model.outcome import BadRequest, FhirError, Misdirected, NotSupported
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 BASE_PATH: Final = "/fhir"
+_ILLEGAL_ID: Final = "An id is made of at most 64 letters, digits, hyphens and dots (A-Z, a-z, 0-9, - and .)."
 _ENCODED: Final = re.compile(rb"%2f|%24", re.IGNORECASE)
 """What decoded would divide segments, or name an operation, that was not written as one."""
 
@@ -58,6 +59,14 @@ class Address:
     version: str = ""
     compartment: str = ""
     operation: str = ""
+
+
+class IllegalId(NotSupported):
+    """What stands where an id does is none: there is nothing there, and nothing can be put there."""
+
+    def to(self, method: str) -> FhirError:
+        """The refusal of this method."""
+        return BadRequest(_ILLEGAL_ID, code="value") if method == "PUT" else self
 
 
 class Addresses:
@@ -115,6 +124,8 @@ class Addresses:
             return Address(Kind.JOB, id=id)
         if id.startswith("$"):
             return self._operation(Kind.TYPE_OPERATION, id, self._type(resource_type))
+        if resource_type in self._types and id.strip(".") and id[0] != "_":
+            raise IllegalId(self._why(resource_type))
         raise NotSupported(self._why(resource_type))
 
     def _longer(self, segments: list[str]) -> Address:

@@ -17,7 +17,7 @@ from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.patch import PATCH_TYPES
 from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
-from fhirserver.rest.address import Address, Hosts, Kind, addresses
+from fhirserver.rest.address import Address, Hosts, IllegalId, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
 from fhirserver.rest.cors import Cors, is_preflight
 from fhirserver.rest.errors import answer_to, unexpected
@@ -113,7 +113,10 @@ class Facade:
         raw_path, query = scope["raw_path"], scope["query_string"]
         if len(raw_path) + len(query) > door.bounds.url:
             return _too_long(door.bounds.url)
-        address = exchange.address = self._parse(raw_path)
+        try:
+            address = exchange.address = self._parse(raw_path)
+        except IllegalId as illegal:
+            raise illegal.to(exchange.method) from None
         if b"_pretty" in query:
             exchange.pretty = is_pretty(form_of(parse_query(query), "_pretty"))
         method = exchange.method if exchange.method != "HEAD" else "GET"

@@ -21,7 +21,7 @@ from fhirserver.model.dates import interval, moment
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden, Issue, MethodNotAllowed, TooLarge
 from fhirserver.model.resource import Resource
-from fhirserver.rest.address import Address, Addresses, addresses
+from fhirserver.rest.address import Address, Addresses, IllegalId, addresses
 from fhirserver.rest.representation.negotiate import DEFAULT
 from fhirserver.rest.request import Request
 from fhirserver.validation import error_for
@@ -182,7 +182,10 @@ class _Reader:
         if not isinstance(asked, Mapping):
             raise BadRequest("The entry has no request: method and url are needed.", code="required")
         method, resource = asked["method"], entry.get("resource")
-        address, query = self._address(asked["url"])
+        try:
+            address, query = self._address(asked["url"])
+        except IllegalId as illegal:
+            raise illegal.to(method) from None
         headers = {**self._headers, **_conditions(asked)}
         read_as = "GET" if method == "HEAD" else method
         methods = self._routes.get(address.kind, {})
