@@ -14,7 +14,7 @@ from types import MappingProxyType
 from fhirserver.definitions import Definitions, SearchParameter
 from fhirserver.search.endings import branches, elements_at, is_single
 from fhirserver.search.expression import Expression, In, all_of, any_of, negate
-from fhirserver.search.parameters import PHONETIC, TYPES, ParameterType, date, token, uri, words
+from fhirserver.search.parameters import PHONETIC, TYPES, ParameterType, date, reference, token, uri, words
 from fhirserver.search.parameters.term import Part, Term
 
 PAIR = "_pair"
@@ -35,7 +35,7 @@ MOMENTS = frozenset({"date", "dateTime", "instant"})
 _NAME = "name"
 _WIDER = {"phone": "telecom", "email": "telecom", "given": "name"}
 _FIRST_RESOURCE = "Bundle.entry[0].resource"
-"""Leads to a resource and to no reference: of `Bundle:composition` and `Bundle:message` only a chain could ask something."""
+"""Leads to a resource and to no reference: `Bundle:composition` and `Bundle:message` are kept as if the Bundle contained it."""
 _CORRECTED: Mapping[tuple[str, str], tuple[str, ...]] = {("DocumentReference", "relationship"): ("target", "code")}
 """Components whose expressions R4 publishes in the wrong order: the reference's is that of the token, and the other way round."""
 _TRUTH = re.compile(r"[\w.]+\.exists\(\) and [\w.]+ != false")
@@ -167,7 +167,7 @@ def _implies(searchable: Mapping[str, Searchable], code: str, wider: str) -> boo
 
 def _type(parameter: SearchParameter) -> ParameterType | None:
     """How the parameter is stored and asked; None if it is not: without an expression there are no values."""
-    if parameter.code not in _OUTSIDE and parameter.expression in ("", _FIRST_RESOURCE):
+    if parameter.code not in _OUTSIDE and not parameter.expression:
         return None
     return PHONETIC if parameter.usage == "phonetic" else TYPES[parameter.type]
 
@@ -221,6 +221,11 @@ def _searchable(
         scalar = path if condition is not words.condition else ""
         return Searchable(code, parameter.type, path, scalar, scalar, (), modifiers, condition, False, parameter)
     targets = _targets(definitions, parameter)
+    if parameter.expression == _FIRST_RESOURCE:
+        modifiers = frozenset({"missing", "[type]"})
+        return Searchable(
+            code, parameter.type, f"index.{code}", "", "", targets, modifiers, reference.to_first, False, parameter
+        )
     hierarchies = _hierarchies(definitions.core)
     parents = tuple((each, hierarchies[each]) for each in targets or definitions.resource_types if each in hierarchies)
     has_order = parameter.type not in ("composite", "special")

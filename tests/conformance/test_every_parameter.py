@@ -25,7 +25,7 @@ from tests.data.examples import example_resources
 BASE = "https://fhir.example.org/r4"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_VALUES = {("Bundle", "composition"), ("Bundle", "message")}
-"""Parameters whose expression leads to a resource: only a chain could ask something of it."""
+"""Parameters whose expression leads to a whole resource within."""
 _MARKS = re.compile(r"[,|$\\]")
 
 Node = tuple[str, Any]

@@ -14,7 +14,7 @@ https://hl7.org/fhir/R4/references.html#contained and https://hl7.org/fhir/R4/se
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Some, all_of, any_of
@@ -24,12 +24,15 @@ CONTAINED: Final = "index._contained"
 INSIDE: Final = "index._inside"
 MOST: Final = 500
 """Resources that are looked at in one container."""
+WEIGHT: Final = 400_000
+"""Characters after which no further one is looked at: words and names are costly to read."""
 REFERRED: Final = 100
 """Of these, how many are kept once more because another of them refers to them."""
 
-_FRAGMENTS: Final = "inner"
+FRAGMENTS: Final = "inner"
 _VALUES: Final = ("r", "f", "i")
 _LONGEST: Final = 100
+_BLOCK: Final = 2_000
 
 Fields = dict[str, Any]
 Extract = Callable[[str, Mapping[str, Any]], tuple[Fields, Fields]]
@@ -37,11 +40,7 @@ Extract = Callable[[str, Mapping[str, Any]], tuple[Fields, Fields]]
 
 def gathered(extract: Extract, known: frozenset[str], container: Mapping[str, Any], index: Mapping[str, Any]) -> Fields:
     """What is stored of the contained resources of these types, in the `index` of their container."""
-    inside = [
-        (place, each)
-        for place, each in enumerate(container["contained"][:MOST])
-        if isinstance(each, dict) and each.get("resourceType") in known and isinstance(each.get("id"), str)
-    ]
+    inside = list(_looked_at(known, container["contained"]))
     addresses = _addresses(container, [each for _, each in inside])
     elements = {}
     for place, each in inside:
@@ -91,6 +90,27 @@ def linked(code: str) -> Expression:
     return Prefixed(INSIDE, f"<{code}|")
 
 
+def _looked_at(known: frozenset[str], contained: Sequence[Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    left = WEIGHT
+    for place, each in enumerate(contained[:MOST]):
+        if (
+            left > 0
+            and isinstance(each, dict)
+            and each.get("resourceType") in known
+            and isinstance(each.get("id"), str)
+        ):
+            left -= _weight(each)
+            yield place, each
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, str):
+        return min(len(value), _BLOCK)  # of data nothing is read
+    if isinstance(value, dict):
+        return sum(map(_weight, value.values()))
+    return sum(map(_weight, value)) if isinstance(value, list) else 0
+
+
 def _addresses(container: Mapping[str, Any], inside: Iterable[Mapping[str, Any]]) -> Mapping[str, Fields]:
     """What stands in the place of a reference within the container: its own address, and with that of another its type."""
     found = {f"#{each['id']}": {"reference": f"#{each['id']}", "type": each["resourceType"]} for each in inside}
@@ -125,7 +145,7 @@ def _codes(index: Mapping[str, Any]) -> Mapping[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for code, stored in index.items():
         if isinstance(stored, dict) and not code.startswith("_"):
-            for id in stored.get(_FRAGMENTS, ()):
+            for id in stored.get(FRAGMENTS, ()):
                 found[id].append(code)
     return found
 

@@ -21,7 +21,7 @@ from fhirserver.fhirpath import FhirPathError, Plan, compile_path
 from fhirserver.model.json import texts as texts_of
 from fhirserver.search.custom import STEPS
 from fhirserver.search.endings import branches, elements_at
-from fhirserver.search.index import contained
+from fhirserver.search.index import bundles, contained
 from fhirserver.search.index.coded import Encoder, value_sets, with_extensions, with_systems
 from fhirserver.search.index.extraction import (
     Component,
@@ -136,6 +136,8 @@ class Extractor:
             index["_content"] = content
         if "contained" in resource:
             index.update(contained.gathered(self._inside, self._circumstances.resource_types, resource, index))
+        elif resource_type == bundles.BUNDLE:
+            index.update(bundles.opened(self._inside, self._circumstances.resource_types, resource))
         return index, sort
 
     def _inside(self, resource_type: str, resource: Mapping[str, Any]) -> tuple[Fields, Fields]:

@@ -43,6 +43,12 @@ def condition(term: Term) -> Expression:
     return In(term.path + ".r", frozenset(found))
 
 
+def to_first(term: Term) -> Expression:
+    """What the query asks of the one resource within a Bundle that its parameter leads to: its id alone."""
+    path = f"{term.path}.inner"
+    return In(path, frozenset(each.rpartition("/")[2] for text in term.texts() for each in _strings(term, text)))
+
+
 def _hierarchy(term: Term, modifier: str) -> Expression:
     found: list[Expression] = []
     references: set[str] = set()
