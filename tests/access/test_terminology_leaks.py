@@ -14,6 +14,7 @@ from tests.access.conftest import World
 
 HIDDEN, ABSENT = "urn:t:hidden", "urn:t:absent"
 LOINC = "http://loinc.org"
+GENDER = "http://hl7.org/fhir/administrative-gender"
 
 
 def of_boris(resource: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +50,32 @@ def records() -> Iterator[dict[str, Any]]:
                     "element": [{"code": "secret", "target": [{"code": "told", "equivalence": "equal"}]}],
                 }
             ],
+        }
+    )
+    yield of_boris(
+        {
+            "resourceType": "StructureDefinition",
+            "id": "hidden",
+            "url": "urn:t:hidden-profile",
+            "name": "Hidden",
+            "status": "active",
+            "kind": "resource",
+            "abstract": False,
+            "type": "Patient",
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+            "derivation": "constraint",
+            "differential": {"element": [{"id": "Patient.gender", "path": "Patient.gender", "max": "0"}]},
+        }
+    )
+    yield of_boris(
+        {
+            "resourceType": "CodeSystem",
+            "id": "of-gender",
+            "url": "urn:t:of-gender",
+            "status": "active",
+            "content": "supplement",
+            "supplements": GENDER,
+            "concept": [{"code": "male", "designation": [{"value": "told"}]}],
         }
     )
     yield value_set("open-set", codes)
@@ -92,6 +119,9 @@ PAIRS = [
     "GET /ConceptMap/$translate?url=urn:t:hidden-map&system=urn:t:hidden-codes&code=secret",
     "GET /ConceptMap/{id}/$translate?system=urn:t:hidden-codes&code=secret",
     "GET /ConceptMap/$translate?system=urn:t:hidden-codes&code=secret",
+    "GET /Patient/anna/$validate?profile=urn:t:hidden-profile",
+    "GET /Patient/anna/$validate?profile=StructureDefinition/{id}",
+    "GET /ValueSet/$expand?context=urn:t:hidden-profile%23Patient.gender",
     f"GET /Observation?code:in={HIDDEN}",
     f"GET /Observation?code:not-in={HIDDEN}",
     "GET /Observation?code:in=ValueSet/{id}",
@@ -127,6 +157,24 @@ async def test_the_operator_sees_all_of_it(terms: World) -> None:
     for path in (each.split(" ", 1)[1].replace("{id}", "hidden") for each in PAIRS if each.startswith("GET")):
         answer = await terms.open("GET", path)
         assert answer.status_code == 200, (path, answer.text)
+
+
+async def test_a_hidden_supplement_adds_nothing(terms: World, tokens: dict[str, str]) -> None:
+    asked = f"/CodeSystem/$lookup?system={GENDER}&code=male"
+    assert "told" in (await terms.open("GET", asked)).text
+    for token in tokens.values():
+        answer = await terms.asks(token, "GET", asked)
+        assert answer.status_code == 200
+        assert "told" not in answer.text
+
+
+async def test_a_closure_table_is_there_for_its_maker_alone(terms: World, doctor: str, stranger: str) -> None:
+    name = {"name": "name", "valueString": "mine"}
+    concept = {"name": "concept", "valueCoding": {"system": GENDER, "code": "male"}}
+    begun, asked = ({"resourceType": "Parameters", "parameter": each} for each in ([name], [name, concept]))
+    assert (await terms.asks(doctor, "POST", "/$closure", json=begun)).status_code == 200
+    assert (await terms.asks(doctor, "POST", "/$closure", json=asked)).status_code == 200
+    assert (await terms.asks(stranger, "POST", "/$closure", json=asked)).status_code == 404
 
 
 async def test_a_value_set_opens_no_record(terms: World, doctor: str, stranger: str) -> None:

@@ -38,6 +38,7 @@ def terminology_capabilities(instance: Instance) -> Resource:
         "codeSearch": "all",
         "validateCode": {"translations": True},
         "translation": {"needsMap": False},
+        "closure": {"translation": False},
     }
 
 

@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/terminology-service.html
 from typing import Final
 
 from fhirserver.interactions.operations.operation import Operation
+from fhirserver.interactions.operations.terminology.closure import CLOSURE
 from fhirserver.interactions.operations.terminology.expand import EXPAND
 from fhirserver.interactions.operations.terminology.lookup import LOOKUP, SUBSUMES
 from fhirserver.interactions.operations.terminology.translate import TRANSLATE
@@ -23,6 +24,7 @@ TERMINOLOGY: Final[tuple[Operation, ...]] = (
     LOOKUP,
     SUBSUMES,
     TRANSLATE,
+    CLOSURE,
 )
 
 __all__ = ["TERMINOLOGY"]

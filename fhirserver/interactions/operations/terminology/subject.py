@@ -91,10 +91,11 @@ def codings(invocation: Invocation, *, system: str | None, version: str) -> list
     stated_codings = [coding] if coding is not None else concept.get("coding", [])
     if not isinstance(stated_codings, list):
         raise BadRequest("The codings of 'codeableConcept' are a list.")
-    return [_coded(each) for each in stated_codings]
+    return [coded(each) for each in stated_codings]
 
 
-def _coded(coding: Any) -> Coded:
+def coded(coding: Any) -> Coded:
+    """A Coding that is sent, which has a code."""
     if not isinstance(coding, dict):
         raise BadRequest("A coding is an object.", code="structure")
     system, code, display, version = (_text(coding, each) for each in ("system", "code", "display", "version"))
