@@ -91,12 +91,7 @@ class Application:
             clock=_now,
             new_id=_new_id,
             base_url=settings.base_url,
-            bounds=SearchBounds(
-                parameters=settings.search_parameters,
-                alternatives=settings.search_alternatives,
-                default_count=settings.search_count,
-                max_count=settings.search_count_bound,
-            ),
+            bounds=_search_bounds(settings),
             patient_keys=PatientKeys(store.documents("patientkeys"), observe=self.metrics.observe_key),
             parameters=keeper,
             guards_references=settings.referential_integrity,
@@ -110,14 +105,8 @@ class Application:
             raise
         authenticate = _authentication(settings, store)
         self._facade = Facade(self._door(services, authenticate))
-        self._rest = FastAPI(
-            title="fhirserver",
-            version=__version__,
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=None,
-            redirect_slashes=False,
-        )
+        # `pages` has /openapi.json and /docs, which come without the internet.
+        self._rest = FastAPI(title="fhirserver", openapi_url=None, redirect_slashes=False)
         self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
         self._rest.include_router(pages(_openapi(definitions, settings)))
         return services
@@ -210,6 +199,15 @@ def _is_fhir(raw_path: bytes) -> bool:
 def derivation(settings: Settings) -> Derivation:
     """What is derived from a resource when it is stored, and again by `reindex`."""
     return Derivation(load(), settings.base_url, guards_references=settings.referential_integrity)
+
+
+def _search_bounds(settings: Settings) -> SearchBounds:
+    return SearchBounds(
+        parameters=settings.search_parameters,
+        alternatives=settings.search_alternatives,
+        default_count=settings.search_count,
+        max_count=settings.search_count_bound,
+    )
 
 
 def _authentication(settings: Settings, store: Store) -> Authenticate:

@@ -33,6 +33,7 @@ class Check:
         self.types = types
 
     def error(self, message: str, at: Syntax) -> FhirPathError:
+        """What is wrong, and where in the expression."""
         return FhirPathError(message, at.position, self.expression)
 
     def check(self, tree: Expression) -> None:
@@ -55,12 +56,14 @@ class Check:
                 self.check(tree.operand)
 
     def member(self, tree: Member) -> None:
+        """An element, whose name alone says nothing; a type at the root is one that there is."""
         if tree.target is not None:
             self.check(tree.target)
         elif tree.name[:1].isupper() and tree.name not in self.types.definitions.structures:
             raise self.error(f"'{tree.name}' is not a type.", tree)
 
     def call(self, tree: Call) -> None:
+        """A function that there is, with as many arguments as it takes."""
         taken = arity(tree)
         if taken is None:
             raise self.error(f"There is no function {tree.name}().", tree)
@@ -78,5 +81,6 @@ class Check:
             self.check(part)
 
     def type_name(self, name: TypeName) -> None:
+        """A type that there is."""
         if self.types.test(name, is_loose=False) is None:
             raise self.error(f"'{name.name}' is not a type.", name)

@@ -74,6 +74,7 @@ class Compiler:
         self.work = 0
 
     def error(self, message: str, at: Syntax) -> FhirPathError:
+        """What is wrong, and where in the expression."""
         return FhirPathError(message, at.position, self.expression)
 
     def worked(self, position: int) -> None:
@@ -116,6 +117,7 @@ class Compiler:
                 return None
 
     def constant(self, node: Node, then: Then) -> Step | None:
+        """One value, whatever the focus."""
         self.always = True
         step = then(Static(node[0]))
         return None if step is None else runtime.constant(node[1], step)
@@ -126,6 +128,7 @@ class Compiler:
         return self.onward(collection, {type: None}, then)
 
     def variable(self, tree: Variable, focus: Static, then: Then) -> Step | None:
+        """`$this`, `$index` and `$total`."""
         if tree.name == "this":
             return None if focus == NOTHING else then(focus)
         if tree.name == "total":
@@ -137,6 +140,7 @@ class Compiler:
         )
 
     def test(self, name: TypeName) -> TypeTest:
+        """Which types are of the one that is named."""
         found = self.types.test(name, is_loose=self.reading.is_loose)
         if found is None:
             raise self.error(f"'{name.name}' is not a type.", name)
@@ -165,6 +169,7 @@ class Compiler:
         return only
 
     def call(self, tree: Call, focus: Static, then: Then) -> Step | None:
+        """A function, by the table that it is in."""
         if tree.name in JUDGING:
             return self.judged(JUDGING[tree.name].make(self, tree, focus), then)
         if tree.name in SELECTING:
@@ -181,6 +186,7 @@ class Compiler:
     # Paths
 
     def member(self, tree: Member, focus: Static, then: Then) -> Step | None:
+        """An element of what the target gives, or, at the root, a type or an element of the focus."""
         if tree.target is None:
             if tree.name[:1].isupper():
                 return self.type_at_the_root(tree, focus, then)
