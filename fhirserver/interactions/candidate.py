@@ -22,6 +22,7 @@ from fhirserver.model.outcome import BadRequest, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
 from fhirserver.store import Derived
+from fhirserver.store.pace import beside
 from fhirserver.validation import error_for
 
 CONDITIONAL = (
@@ -34,6 +35,14 @@ SUBSETTED: Final = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
 
 _NOT_WHOLE: Final = "The tag SUBSETTED says that this is a part of the resource; an update takes all of it."
 _SERVER_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A candidate that is well-formed, with its derived facts. The gate was not asked."""
+
+    resource: Resource
+    derived: Derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +111,30 @@ def _conditional(value: Any, place: str, base_url: str) -> str | None:
 
 async def admit(context: Context, interaction: str, resource: Resource, *, exists: bool) -> Admitted:
     """Check the candidate against the rules and the gate. `exists`: the id was named by the client."""
-    services, principal = context.services, context.principal
-    resource_type, id = resource["resourceType"], resource["id"]
+    found = await beside(len(dump(resource)), lambda: examined(context, interaction, resource))
+    return await let_in(context, interaction, found, exists=exists)
+
+
+def examined(context: Context, interaction: str, resource: Resource) -> Examined:
+    """Check the candidate against the rules, and compute what is derived of it. Nothing is read; any thread may do it."""
+    services = context.services
+    resource_type = resource["resourceType"]
     error = error_for(services.validator.validate(resource, resource_type=resource_type))
     if error is not None:
         raise error
     check_references(resource, services.base_url)
     if interaction == "update":
         _check_whole(resource)
-    if principal.derives_interpretation and resource_type == "Observation":
+    if context.principal.derives_interpretation and resource_type == "Observation":
         resource = interpreted(resource)
-    derived = services.derive(resource_type, resource)
+    return Examined(resource, services.derive(resource_type, resource))
+
+
+async def let_in(context: Context, interaction: str, found: Examined, *, exists: bool) -> Admitted:
+    """Ask the gate about a candidate that was examined."""
+    services, principal = context.services, context.principal
+    resource, derived = found.resource, found.derived
+    resource_type, id = resource["resourceType"], resource["id"]
     permit = await services.gate.decide(
         principal,
         interaction,
@@ -122,7 +144,9 @@ async def admit(context: Context, interaction: str, resource: Resource, *, exist
     )
     if isinstance(permit, Granted) and permit.labels:
         resource = keep_labels(resource, permit.labels)
-        derived = services.derive(resource_type, resource)
+        await context.pace.step()
+        labelled = resource
+        derived = await beside(len(dump(resource)), lambda: services.derive(resource_type, labelled))
     check_candidate(principal, interaction, resource_type, as_stored(context, id, derived), permit)
     await judge(services.parameters, resource)  # which takes its time, for those alone who may write one
     if exists:

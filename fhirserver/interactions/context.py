@@ -22,6 +22,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import Across, By, Derive, Mark, Page, Place, Position, Span, Store, Walked
+from fhirserver.store.pace import Pace
 from fhirserver.terminology import Parsed
 from fhirserver.validation import Validator
 
@@ -112,6 +113,11 @@ class Context:
     def reads(self) -> Reads:
         """Where this request reads."""
         return self.services.store if self.within is None else self.within
+
+    @property
+    def pace(self) -> Pace:
+        """Where long work takes its steps."""
+        return self.services.store.pace
 
     def inside(self, transaction: Reads) -> Context:
         """The same request, reading inside a transaction."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from fhirserver.access.principal import allows
 from fhirserver.fhirpath.patching import FhirPathPatch
 from fhirserver.interactions.candidate import admit, identified, resource_of
-from fhirserver.interactions.context import Context
+from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.integrity import check, commit
 from fhirserver.interactions.read import read
 from fhirserver.model.json import dump, parse
@@ -27,6 +27,7 @@ from fhirserver.model.outcome import (
 )
 from fhirserver.model.resource import Resource, Version
 from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.store.pace import beside
 from fhirserver.validation import error_for
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -45,16 +46,19 @@ _WRONG_VERSION: Final = "The resource's current version is not one that If-Match
 _EXISTS: Final = "The resource exists already, and If-None-Match forbids to replace it."
 
 
-def read_json_patch(body: bytes) -> JsonPatch:
+async def read_json_patch(body: bytes) -> JsonPatch:
     """The JSON Patch that was sent, as a request's body or as a Binary in a Bundle. Raises BadRequest."""
     if not body:
         raise BadRequest("The body is empty; a JSON Patch is needed.", code="structure")
-    return JsonPatch.read(parse(body))
+    return await beside(len(body), lambda: JsonPatch.read(parse(body)))
 
 
-def read_fhirpath_patch(context: Context, body: Any) -> FhirPathPatch:
+async def read_fhirpath_patch(context: Context, body: Any) -> FhirPathPatch:
     """The FHIRPath Patch that was sent, as a parsed body or in an entry of a Bundle. Raises BadRequest or Unprocessable."""
-    services = context.services
+    return await beside(len(dump(body)), lambda: _read_fhirpath_patch(context.services, body))
+
+
+def _read_fhirpath_patch(services: Services, body: Any) -> FhirPathPatch:
     parameters = resource_of(body, "Parameters")
     error = error_for(services.validator.validate(parameters, resource_type="Parameters"))
     if error is not None:
@@ -118,7 +122,8 @@ async def next_state(
         raise PreconditionFailed(_WRONG_VERSION)
     if if_none_match_any:
         raise PreconditionFailed(_EXISTS)
-    return version, patched(version, changes)
+    await context.pace.step()
+    return version, await beside(len(version.json or b""), lambda: patched(version, changes))
 
 
 def check_scope(context: Context, resource_type: str) -> None:

@@ -25,6 +25,7 @@ from fhirserver.store.documents import Documents
 from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout import LAYOUT_ROWS, Layout
+from fhirserver.store.pace import Pace
 from fhirserver.store.reindex import Reindexer, Stride
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
@@ -50,6 +51,8 @@ class Store:
     """Seals and opens page cursors; there once the store has started."""
     fence: Fence
     """Keeps back what was derived by search parameters that are not in force any more."""
+    pace: Pace
+    """Long work takes its steps here, so that others have their turn."""
 
     def __init__(
         self,
@@ -70,7 +73,10 @@ class Store:
         self.fence = Fence(derive)
         self._committer = Committer(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
         self._bulk = Bulk(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
-        self._transactor = Transactor(mongo, self._layout, self.fence, clock=clock, seal=seal, native_copy=native_copy)
+        self.pace = Pace()
+        self._transactor = Transactor(
+            mongo, self._layout, self.fence, self.pace, clock=clock, seal=seal, native_copy=native_copy
+        )
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
         self.native_copy = native_copy
         self._is_started = False

@@ -30,11 +30,12 @@ from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
-from fhirserver.store.commit.prepare import prepare
+from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
 from fhirserver.store.histories import Histories, Mark, Span, Walked
 from fhirserver.store.layout import Layout
+from fhirserver.store.pace import Pace
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.chains import answered
@@ -73,7 +74,15 @@ class Tx:
     """What the body of a transaction works with. It sees its own writes; nobody else does before the commit."""
 
     def __init__(
-        self, mongo: Bound, layout: Layout, attempt: Attempt, fence: Fence, *, native_copy: bool, check_ids: bool
+        self,
+        mongo: Bound,
+        layout: Layout,
+        attempt: Attempt,
+        fence: Fence,
+        pace: Pace,
+        *,
+        native_copy: bool,
+        check_ids: bool,
     ) -> None:
         coalescer = Coalescer(mongo)
         self._mongo = mongo
@@ -83,6 +92,7 @@ class Tx:
         self._facts = Facts(mongo, coalescer)
         self._attempt = attempt
         self._fence = fence
+        self._pace = pace
         self._native_copy = native_copy
         self._check_ids = check_ids
         self.has_written = False
@@ -143,7 +153,10 @@ class Tx:
 
     async def write(self, writes: Sequence[Write]) -> list[Written | None]:
         """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be."""
-        prepared = [prepare(self._fence.fresh(write), native_copy=self._native_copy) for write in writes]
+        prepared: list[Prepared] = []
+        for write in writes:
+            await self._pace.step()
+            prepared.append(await prepare_beside(self._fence.fresh(write), native_copy=self._native_copy))
         outcomes = await self._attempt.run(prepared, check_ids=self._check_ids, whole=True)
         done: list[Written | None] = []
         for index, outcome in enumerate(outcomes):
@@ -196,6 +209,7 @@ class Transactor:
         mongo: Mongo,
         layout: Layout,
         fence: Fence,
+        pace: Pace,
         *,
         clock: Callable[[], datetime],
         seal: Seal,
@@ -203,6 +217,7 @@ class Transactor:
     ) -> None:
         self._mongo = mongo
         self._fence = fence
+        self._pace = pace
         self._layout = layout
         self._clock = clock
         self._seal = seal
@@ -269,7 +284,15 @@ class Transactor:
     ) -> T:
         mongo = Bound(self._mongo, session, deadline)
         attempt = Attempt(mongo, session, self._clock, self._seal)
-        tx = Tx(mongo, self._layout, attempt, self._fence, native_copy=self._native_copy, check_ids=check_ids)
+        tx = Tx(
+            mongo,
+            self._layout,
+            attempt,
+            self._fence,
+            self._pace,
+            native_copy=self._native_copy,
+            check_ids=check_ids,
+        )
         try:
             await session.start_transaction(write_concern=DURABLE)
             if keys:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
@@ -87,5 +87,5 @@ def _spelled(value: Any) -> str:
     if isinstance(value, frozenset | tuple):
         return f"({','.join(sorted(map(_spelled, value)))})"
     if isinstance(value, Expression):
-        return f"{type(value).__name__}{[_spelled(getattr(value, each.name)) for each in fields(value)]}"
+        return f"{type(value).__name__}{[_spelled(getattr(value, name)) for name in value.__dataclass_fields__]}"
     return repr(value)

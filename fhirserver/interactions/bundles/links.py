@@ -50,11 +50,13 @@ class Links:
     _known: dict[tuple[str | bytes, str | None], str | None] = field(default_factory=dict, repr=False)
     """What was found out already: resources of one Bundle refer to the same things, and name the same systems."""
 
-    def rewritten(self, resource: Resource, full_url: str | None) -> Resource:
-        """The resource with its links rewritten; itself, where there are none. `full_url` is that of its own entry."""
+    def rewritten(self, resource: Resource, full_url: str | None, text: bytes | None = None) -> Resource:
+        """The resource with its links rewritten; itself, where there are none. `full_url` is that of its own entry, `text` the
+        resource's, if it is at hand."""
         if not self.targets and not self.resolved:
             return resource
-        text = dump(resource)
+        if text is None:
+            text = dump(resource)
         if self._mark not in text and not (self.resolved and b"?" in text):
             return resource
         base = _base_of(full_url, self.base_url)
@@ -206,9 +208,8 @@ class _Rewriting:
         return new if new != text else None
 
 
-def conditional_references(resource: Resource) -> set[str]:
-    """The references of a resource that hold a query."""
-    text = dump(resource)
+def conditional_references(text: bytes) -> set[str]:
+    """The references in the text of a resource that hold a query."""
     if b"?" not in text:
         return set()
     found = {each[1] for each in _ANY_REFERENCE.finditer(text) if b"?" in each[1]}

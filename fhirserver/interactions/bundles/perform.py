@@ -17,15 +17,14 @@ from fhirserver.interactions.bundles.links import Links, link_key
 from fhirserver.interactions.bundles.plan import Plan, Planned, plan
 from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
-from fhirserver.interactions.candidate import admit, identified
+from fhirserver.interactions.candidate import Examined, admit, examined, identified, let_in
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.integrity import check
 from fhirserver.interactions.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.store.pace import beside
 
-_PORTION: Final = 100
-"""Entries that are admitted in one turn of the event loop; others have their turn in between."""
 _TAKEN: Final = "The id in the body is that of another resource than the criteria ask for."
 
 
@@ -61,7 +60,7 @@ async def rehearse(context: Context, entry: Entry) -> Done:
 
 
 async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, is_rehearsal: bool) -> list[Done]:
-    planned = await _answered(context, plan(context, entries, links=links))
+    planned = await _answered(context, await plan(context, entries, links=links))
     # What does not depend on the transaction is done before it, once.
     ready = await _admitted(context, planned, settled(planned)) if planned.is_settled else None
 
@@ -75,7 +74,17 @@ async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, i
             raise _Rehearsed(done)
         return done
 
-    return await context.services.store.transact(body, types=planned.types, keys=planned.keys)
+    return await context.services.store.transact(body, types=planned.types, keys=await _keys(context, planned))
+
+
+async def _keys(context: Context, planned: Plan) -> set[str]:
+    """The locks of all criteria by which something is written."""
+    keys: set[str] = set()
+    for each in planned.writes:
+        if each.criteria is not None:
+            await context.pace.step()
+            keys.add(each.criteria.key)
+    return keys
 
 
 async def _answered(context: Context, planned: Plan) -> Plan:
@@ -83,6 +92,7 @@ async def _answered(context: Context, planned: Plan) -> Plan:
     writes = list(planned.writes)
     for number, each in enumerate(writes):
         if each.criteria is not None:
+            await context.pace.step()
             with at(each.index):
                 writes[number] = replace(each, criteria=await answered_criteria(context, each.criteria))
     for mentioned in planned.references.values():
@@ -130,15 +140,18 @@ async def _admitted(context: Context, planned: Plan, resolution: Resolution) -> 
     """Rewrite the links and let every write through the door, side by side. Raises Failed with all that is refused."""
     links = _links(context, planned, resolution)
     admitting = [each for each in planned.writes if each.index in resolution.ids]
+    states: list[Examined | FhirError | None] = []
+    for each in admitting:
+        await context.pace.step()
+        states.append(await _examined(context, each, resolution, links))
+    admissions = (
+        _outcome(_admit(context, each, state, resolution, links)) for each, state in zip(admitting, states, strict=True)
+    )
     outcomes: list[Write | BaseException] = []
-    for start in range(0, len(admitting), _PORTION):
-        portion = admitting[start : start + _PORTION]
-        if context.principal.is_operator:  # for whom the gate reads nothing
-            outcomes += [await _outcome(_admit(context, each, resolution, links)) for each in portion]
-            await asyncio.sleep(0)
-            continue
+    if context.principal.is_operator:  # for whom the gate reads nothing
+        outcomes += [await admission for admission in admissions]
+    else:
         # Side by side: what the gate reads for entries of one turn is one query.
-        admissions = (_admit(context, each, resolution, links) for each in portion)
         outcomes += await asyncio.gather(*admissions, return_exceptions=True)
     failures: list[tuple[int, FhirError]] = []
     writes: list[Write] = []
@@ -177,20 +190,49 @@ def _links(context: Context, planned: Plan, resolution: Resolution) -> Links:
     return Links(services.definitions, services.base_url, targets, resolution.references)
 
 
-async def _admit(context: Context, planned: Planned, resolution: Resolution, links: Links) -> Write:
+async def _examined(
+    context: Context, planned: Planned, resolution: Resolution, links: Links
+) -> Examined | FhirError | None:
+    """The state that an entry sends, linked and examined, or why it is refused; None where it sends none."""
+    resource, id = planned.resource, resolution.ids[planned.index]
+    if resource is None:
+        return None
+    interaction = "create" if _creates(planned, resolution) else "update"
+
+    def work() -> Examined:
+        linked = links.rewritten(identified(resource, id), planned.entry.full_url, planned.text)
+        return examined(context, interaction, linked)
+
+    try:
+        return await beside(len(planned.text), work)
+    except FhirError as error:
+        return error
+
+
+def _creates(planned: Planned, resolution: Resolution) -> bool:
+    """Whether a state is written under an id that the server chose."""
+    entry = planned.entry
+    if entry.method == "POST":
+        return True
+    return _is_free(planned, resolution) and planned.resource is not None and "id" not in planned.resource
+
+
+def _is_free(planned: Planned, resolution: Resolution) -> bool:
+    """Whether the criteria of an entry found nothing that it replaces."""
+    return planned.entry.criteria is not None and planned.index not in resolution.replaced
+
+
+async def _admit(
+    context: Context, planned: Planned, state: Examined | FhirError | None, resolution: Resolution, links: Links
+) -> Write:
     entry, id = planned.entry, resolution.ids[planned.index]
-    match entry.method:
-        case "DELETE":
-            return await _deletion(context, entry, id)
-        case "PATCH":
-            return await _patch(context, entry, id, links)
-        case "POST":
-            return await _creation(context, planned, id, links)
-    is_free = entry.criteria is not None and planned.index not in resolution.replaced
-    if is_free and planned.resource is not None and "id" not in planned.resource:
-        return await _creation(context, planned, id, links)
-    linked = links.rewritten(identified(planned.resource or {}, id), entry.full_url)
-    admitted = await admit(context, "update", linked, exists=True)
+    if isinstance(state, FhirError):
+        raise state
+    if state is None:
+        return await (_deletion(context, entry, id) if entry.method == "DELETE" else _patch(context, entry, id, links))
+    if _creates(planned, resolution):
+        return await _creation(context, entry, id, state)
+    admitted = await let_in(context, "update", state, exists=True)
     return Write(
         method="PUT",
         resource_type=entry.resource_type,
@@ -200,15 +242,13 @@ async def _admit(context: Context, planned: Planned, resolution: Resolution, lin
         by=context.by(),
         permit=admitted.permit,
         if_match=entry.if_match,
-        if_none_match_any=entry.if_none_match_any or is_free,
+        if_none_match_any=entry.if_none_match_any or _is_free(planned, resolution),
         may_create=may_create_at(context.principal, entry.resource_type),
     )
 
 
-async def _creation(context: Context, planned: Planned, id: str, links: Links) -> Write:
-    entry = planned.entry
-    linked = links.rewritten(identified(planned.resource or {}, id), entry.full_url)
-    admitted = await admit(context, "create", linked, exists=False)
+async def _creation(context: Context, entry: Entry, id: str, state: Examined) -> Write:
+    admitted = await let_in(context, "create", state, exists=False)
     return Write(
         method="POST" if entry.method == "POST" else "PUT",
         resource_type=entry.resource_type,

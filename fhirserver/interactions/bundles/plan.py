@@ -18,6 +18,7 @@ from fhirserver.interactions.bundles.links import conditional_references
 from fhirserver.interactions.candidate import check_id, resource_of
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.patch import check_scope
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden
 from fhirserver.model.resource import Resource
 
@@ -28,11 +29,12 @@ _INTERACTIONS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An entry that writes. `id` is where it goes if nothing is found that it is about; None where it then goes nowhere."""
+    """An entry that writes, with the text of its resource, if it has one. `id` is where it goes if nothing is found that it is about; None where it then goes nowhere."""
 
     index: int
     entry: Entry
     resource: Resource | None
+    text: bytes
     criteria: Criteria | None
     id: str | None
 
@@ -60,18 +62,13 @@ class Plan:
         return {each.entry.resource_type for each in self.writes}
 
     @property
-    def keys(self) -> set[str]:
-        """The locks of all criteria by which something is written."""
-        return {each.criteria.key for each in self.writes if each.criteria is not None}
-
-    @property
     def is_settled(self) -> bool:
         """Whether nothing depends on what is stored but the writes themselves."""
         is_plain = all(each.criteria is None and each.entry.method != "PATCH" for each in self.writes)
         return is_plain and not self.references
 
 
-def plan(context: Context, entries: Sequence[Entry], *, links: bool) -> Plan:
+async def plan(context: Context, entries: Sequence[Entry], *, links: bool) -> Plan:
     """Read the entries. Raises Failed with all that cannot be. `links`: conditional references are resolved."""
     writes: list[Planned] = []
     references: dict[str, Mentioned] = {}
@@ -79,6 +76,7 @@ def plan(context: Context, entries: Sequence[Entry], *, links: bool) -> Plan:
     for index in sorted(range(len(entries)), key=lambda number: ORDER[entries[number].method]):
         if entries[index].method == "GET":
             continue
+        await context.pace.step()
         try:
             planned = _planned(context, index, entries[index])
             if links:
@@ -125,7 +123,8 @@ def _planned(context: Context, index: int, entry: Entry) -> Planned:
     if entry.criteria is not None:
         check_search(context.principal, entry.resource_type)
         criteria = criteria_of(context, entry.resource_type, entry.criteria)
-    return Planned(index, entry, resource, criteria, _place(context, entry, resource))
+    text = b"" if resource is None else dump(resource)
+    return Planned(index, entry, resource, text, criteria, _place(context, entry, resource))
 
 
 def _place(context: Context, entry: Entry, resource: Resource | None) -> str | None:
@@ -147,9 +146,7 @@ def _place(context: Context, entry: Entry, resource: Resource | None) -> str | N
 def _mention(context: Context, planned: Planned, references: dict[str, Mentioned]) -> None:
     """Take down the conditional references of a resource."""
     services, source = context.services, planned.entry.resource_type
-    if planned.resource is None:
-        return
-    for text in sorted(conditional_references(planned.resource)):
+    for text in sorted(conditional_references(planned.text)):
         if (mentioned := references.get(text)) is not None and source in mentioned.sources:
             continue
         found = conditional_reference(text, services.base_url)

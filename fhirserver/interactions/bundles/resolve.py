@@ -29,6 +29,7 @@ from fhirserver.search.index.identifiers import IDENTIFIER_PATH
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Tx
+from fhirserver.store.pace import Pace
 from fhirserver.validation import error_for
 
 _NO_TARGET: Final = "The conditional reference finds no resource; it must find one."
@@ -63,7 +64,7 @@ async def resolve(context: Context, tx: Tx, plan: Plan) -> Resolution:
     plan = await followed(context, tx, plan)
     rows, permits = await _rows(context, tx, plan)
     resolving = _Resolving(context, plan, rows, permits)
-    found = resolving.writes()
+    found = await resolving.writes()
     check_overlap((each.index, each.entry.resource_type, resolving.ids.get(each.index)) for each in plan.writes)
     # Side by side: reads of one turn are one query.
     versions = await asyncio.gather(*(tx.read(*each, permits[each[0]]) for each in found.values()))
@@ -120,28 +121,29 @@ class _Resolving:
         self._gone: set[Key] = set()
         self._planned = {each.index: each for each in plan.writes}
         self._documents: dict[int, dict[str, Any]] = {}
-        self._created = _Created(self._document, self._identifiers)
+        self._created = _Created(context.pace, self._document, self._identifiers)
         self.ids: dict[int, str] = {}
         self.replaced: set[int] = set()
         self.found: dict[int, Version] = {}
         self.same: dict[int, int] = {}
         self.references: dict[str, str] = {}
 
-    def writes(self) -> dict[int, Key]:
+    async def writes(self) -> dict[int, Key]:
         """Settle every entry, in the order of processing; the answer is what conditional creates found stored."""
         found: dict[int, Key] = {}
         for planned in self._plan.writes:
             with at(planned.index):
-                self._settle(planned, found)
+                await self._settle(planned, found)
         return found
 
-    def _settle(self, planned: Planned, found: dict[int, Key]) -> None:
+    async def _settle(self, planned: Planned, found: dict[int, Key]) -> None:
         index, entry, criteria = planned.index, planned.entry, planned.criteria
         if criteria is None:
             assert planned.id is not None, "Without criteria there is an id, given or new."  # noqa: S101
             self._go(planned, planned.id)
             return
-        stored, created = self._matches(criteria)
+        await self._context.pace.step()
+        stored, created = await self._matches(criteria)
         if len(stored) + len(created) > 1:
             raise PreconditionFailed(MANY)
         if created:
@@ -167,14 +169,22 @@ class _Resolving:
         elif planned.entry.method == "POST":
             self._created.add(planned.entry.resource_type, planned.index)
 
-    def _matches(self, criteria: Criteria) -> tuple[list[str], list[int]]:
+    async def _matches(self, criteria: Criteria) -> tuple[list[str], list[int]]:
         """The ids of what is stored and stays, and the numbers of the creates among these entries, that meet the criteria."""
         resource_type = criteria.resource_type
         stored = [row["_id"] for row in self._rows.get(criteria, ()) if (resource_type, row["_id"]) not in self._gone]
-        return stored, [index for index in self._created.like(criteria) if self._meets(index, criteria)]
+        return stored, await self._meeting(await self._created.like(criteria), criteria)
+
+    async def _meeting(self, indexes: Iterable[int], criteria: Criteria) -> list[int]:
+        """Which of these entries are about to write what meets the criteria, and would be visible to who writes it."""
+        found: list[int] = []
+        for index in indexes:
+            await self._context.pace.step()
+            if self._meets(index, criteria):
+                found.append(index)
+        return found
 
     def _meets(self, index: int, criteria: Criteria) -> bool:
-        """Whether what an entry is about to write meets the criteria, and would be visible to who writes it."""
         document = self._document(index)
         permit = self._permits.get(criteria.resource_type)
         is_seen = permit is None or is_visible(permit, criteria.resource_type, document)
@@ -205,32 +215,30 @@ class _Resolving:
         """The one resource that a conditional reference leads to, after everything here is written."""
         criteria = mentioned.criteria
         with at(mentioned.index):
-            found = self._targets(criteria, self._rows.get(criteria, ()))
+            found = await self._targets(criteria, self._rows.get(criteria, ()))
             has_key = all(may_use_key(self._context, criteria, source) for source in mentioned.sources)
             if not found and has_key:
                 services = self._context.services
                 now = services.clock().timestamp()
                 rows = await services.patient_keys.resolve(tx, self._context.principal, criteria.expression, now)
-                found = self._targets(criteria, rows)
+                found = await self._targets(criteria, rows)
             if len(found) != 1:
                 # The key leads to one patient or to nothing: that there are two of them it does not say.
                 raise PreconditionFailed(_TARGETS if found and not has_key else _NO_TARGET)
         return f"{criteria.resource_type}/{found.pop()}"
 
-    def _targets(self, criteria: Criteria, rows: Sequence[dict[str, Any]]) -> set[str]:
+    async def _targets(self, criteria: Criteria, rows: Sequence[dict[str, Any]]) -> set[str]:
         """The ids of what meets the criteria once the entries are written."""
         resource_type = criteria.resource_type
         stored = {row["_id"] for row in rows if (resource_type, row["_id"]) not in self._gone}
         changed = {id for index, id in self.ids.items() if self._is_new_state(index, resource_type)}
-        written = {self.ids[index] for index in self._created.like(criteria) if self._meets(index, criteria)}
-        updated = {
-            self.ids[index]
+        written = await self._meeting(await self._created.like(criteria), criteria)
+        puts = [
+            index
             for index in self.ids
-            if self._is_new_state(index, resource_type)
-            and self._planned[index].entry.method == "PUT"
-            and self._meets(index, criteria)
-        }
-        return (stored - changed) | written | updated
+            if self._is_new_state(index, resource_type) and self._planned[index].entry.method == "PUT"
+        ]
+        return (stored - changed) | {self.ids[index] for index in (*written, *await self._meeting(puts, criteria))}
 
     def _is_new_state(self, index: int, resource_type: str) -> bool:
         planned = self._planned[index]
@@ -241,8 +249,12 @@ class _Created:
     """What these entries create, to be found by the values that a criterion names first."""
 
     def __init__(
-        self, document: Callable[[int], dict[str, Any]], identifiers: Callable[[int], Sequence[str] | None]
+        self,
+        pace: Pace,
+        document: Callable[[int], dict[str, Any]],
+        identifiers: Callable[[int], Sequence[str] | None],
     ) -> None:
+        self._pace = pace
         self._document = document
         self._identifiers = identifiers
         self._indexes: defaultdict[str, list[int]] = defaultdict(list)
@@ -252,7 +264,7 @@ class _Created:
         """One more create."""
         self._indexes[resource_type].append(index)
 
-    def like(self, criteria: Criteria) -> list[int]:
+    async def like(self, criteria: Criteria) -> list[int]:
         """The creates that may meet the criteria; no other one does."""
         indexes = self._indexes.get(criteria.resource_type, [])
         lead = next((term for term in _terms(criteria.expression) if isinstance(term, In)), None)
@@ -260,6 +272,7 @@ class _Created:
             return indexes
         known, values = self._values.get((criteria.resource_type, lead.path), (0, defaultdict(list)))
         for index in indexes[known:]:
+            await self._pace.step()
             for value in self._looked_up(index, lead.path):
                 values[value].append(index)
         self._values[criteria.resource_type, lead.path] = len(indexes), values

@@ -19,7 +19,7 @@ from fhirserver.interactions.bundles.criteria import conditional_reference
 from fhirserver.interactions.bundles.links import Links, conditional_references, link_key
 from fhirserver.interactions.candidate import identified
 from fhirserver.interactions.load.sources import FILE_LIMIT, Text
-from fhirserver.model.json import parse
+from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, NotSupported
 from fhirserver.model.resource import Resource
 from fhirserver.search.query.pairs import parse_query
@@ -212,7 +212,7 @@ def _is_plain(entry: Entry, base_url: str) -> bool:
 
 def _is_literal(resource: Resource, base_url: str) -> bool:
     """Whether no reference in it is by criteria."""
-    return not any(conditional_reference(text, base_url) for text in conditional_references(resource))
+    return not any(conditional_reference(text, base_url) for text in conditional_references(dump(resource)))
 
 
 def _alone(text: Text, candidate: Candidate) -> Unit:

@@ -37,12 +37,12 @@ async def sent_patch(request: Request) -> Patch:
     header = request.header(b"content-type") or ""
     type, parameters = media_type(header)
     if type == JSON_PATCH and all(_is_utf_8(*each) for each in parameters):
-        return read_json_patch(await request.body())
+        return await read_json_patch(await request.body())
     if type == JSON_PATCH or type not in PATCH_TYPES:
         raise UnsupportedMediaType(f"Patches are accepted as {_ACCEPTED}.", accept_patch=_ACCEPTED)
     definitions = request.context.services.definitions
     body = await formats.resource_of(definitions, await request.body(), sent_format(header))
-    return read_fhirpath_patch(request.context, body)
+    return await read_fhirpath_patch(request.context, body)
 
 
 def _is_utf_8(name: str, value: str) -> bool:

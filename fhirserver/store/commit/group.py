@@ -23,7 +23,7 @@ from fhirserver.store.client import DURABLE, Mongo, Session, fresh
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
-from fhirserver.store.commit.prepare import Prepared, prepare
+from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.feed import COMMIT_BOUND
 
@@ -69,7 +69,7 @@ class Committer:
         """The write, once it is on disk; None if there was nothing to delete."""
         if len(self._queue) + len(self._alone) >= QUEUE:
             raise Unavailable("Too many writes are waiting. Try again later.")
-        prepared = prepare(write, native_copy=self._native_copy)
+        prepared = await prepare_beside(write, native_copy=self._native_copy)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(prepared, loop.create_future(), loop.time() + COMMIT_BOUND.total_seconds())
         self._queue.append(waiting)

@@ -28,6 +28,7 @@ from fhirserver.model.resource import Resource
 from fhirserver.store import labels
 from fhirserver.store.client import Document
 from fhirserver.store.commit.write import By, Derived, Write
+from fhirserver.store.pace import beside
 from fhirserver.store.quantities import QUANTITIES, gathered
 
 TEXT_LIMIT: Final = 5_000_000
@@ -56,12 +57,26 @@ class Prepared:
 
 def prepare(write: Write, *, native_copy: bool) -> Prepared:
     """Encode what can be encoded ahead. Raises TooLarge."""
+    return _encoded(write, _tail(write), native_copy)
+
+
+async def prepare_beside(write: Write, *, native_copy: bool) -> Prepared:
+    """The same beside the event loop, where it is much. Raises TooLarge."""
+    tail = _tail(write)
+    return await beside(len(tail), lambda: _encoded(write, tail, native_copy))
+
+
+def _tail(write: Write) -> bytes:
+    """The text of what is not in the head."""
+    return json.dump({key: value for key, value in (write.resource or {}).items() if key not in _HEAD})
+
+
+def _encoded(write: Write, tail: bytes, native_copy: bool) -> Prepared:
     if write.resource is None or write.derived is None:
         return Prepared(write, {}, b"", None, b"", _HEAD_ROOM)
     meta = {
         key: value for key, value in write.resource.get("meta", {}).items() if key not in ("versionId", "lastUpdated")
     }
-    tail = json.dump({key: value for key, value in write.resource.items() if key not in _HEAD})
     length = len(tail) + len(write.id) + (len(json.dump(meta)) if meta else 0) + _HEAD_ROOM
     if length > TEXT_LIMIT:
         raise TooLarge(f"The resource's text is longer than {TEXT_LIMIT} bytes.")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fhirserver.definitions import load
 from fhirserver.interactions.bundles.links import Links, conditional_references, link_key
+from fhirserver.model.json import dump, parse
 from fhirserver.model.resource import Resource
 
 BASE = "https://fhir.example.org/r4"
@@ -82,8 +83,6 @@ def test_both_ways_to_rewrite_agree(case: tuple[str, str | None, str | None], te
 
 
 def test_numbers_keep_their_digits_and_their_size() -> None:
-    from fhirserver.model.json import dump, parse
-
     text = b'{"resourceType":"Observation","subject":{"reference":"%b"},"valueQuantity":{"value":1.500}}' % URN.encode()
     found = links().rewritten(parse(text), None)
     assert dump(found) == text.replace(URN.encode(), b"Patient/new")
@@ -192,8 +191,8 @@ def test_conditional_references_are_found_wherever_they_stand() -> None:
         "note": [{"text": 'is it "reference":"Patient?x=y" or not?'}],
         "valueString": "Patient?a=b",
     }
-    assert conditional_references(resource) == {"Patient?identifier=a|b", 'Patient?name=a"b\\c'}
-    assert conditional_references({"resourceType": "Patient"}) == set()
+    assert conditional_references(dump(resource)) == {"Patient?identifier=a|b", 'Patient?name=a"b\\c'}
+    assert conditional_references(b'{"resourceType":"Patient"}') == set()
 
 
 def test_a_key_is_the_same_for_what_is_the_same_place() -> None:

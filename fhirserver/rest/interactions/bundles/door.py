@@ -59,6 +59,7 @@ async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
 
     async def one(sent: Sent) -> Answer:
         async with room:
+            await request.context.pace.step()
             try:
                 return await answers_bound.of(sent.request, sent.route.handle)
             except FhirError as error:
@@ -78,6 +79,7 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     entries: list[Entry] = []
     bound = _Bound()
     for sent in requests.entries:
+        await request.context.pace.step()
         try:
             entries.append(await _entry(sent, bound))
         except FhirError as error:

@@ -8,7 +8,6 @@ https://hl7.org/fhir/R4/search.html#summary and https://hl7.org/fhir/R4/search.h
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -18,8 +17,8 @@ from fhirserver.definitions.structures import Element
 from fhirserver.interactions.candidate import SUBSETTED
 from fhirserver.model.json import dump, parse
 from fhirserver.model.resource import Resource, Version
-from fhirserver.rest.representation.formats import THREAD_BYTES
 from fhirserver.search.request import WHOLE, Subset, Summary
+from fhirserver.store.pace import beside
 
 _TAG: Final = dict(zip(("system", "code"), SUBSETTED, strict=True))
 _ALWAYS: Final = frozenset(("resourceType", "id", "meta"))
@@ -37,8 +36,7 @@ async def subsetted(
     def work() -> list[Version]:
         return [_version(definitions, subset, version, is_match=is_match) for version in whole]
 
-    size = sum(len(version.json or b"") for version in whole)
-    return work() if size <= THREAD_BYTES else await asyncio.to_thread(work)
+    return await beside(sum(len(version.json or b"") for version in whole), work)
 
 
 def _version(definitions: Definitions, subset: Subset, version: Version, *, is_match: bool) -> Version:
