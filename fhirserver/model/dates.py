@@ -72,15 +72,6 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def parse_instant(value: str) -> datetime:
-    """The moment of a FHIR instant, in UTC, to the microsecond. Raises ValueError if seconds or zone are missing."""
-    match = _WRITTEN.fullmatch(value)
-    if match is None or match[6] is None or match[8] is None:
-        raise ValueError("Not an instant: write YYYY-MM-DDThh:mm:ss.sss with a zone.")
-    low, _ = interval(value)
-    return moment(low)
-
-
 def moment(microseconds: int) -> datetime:
     """The datetime, in UTC, of an end of an interval. Raises ValueError outside the years 1 to 9999."""
     try:

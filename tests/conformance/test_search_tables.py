@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 
 from fhirserver.definitions import load
-from fhirserver.model.dates import parse_instant
+from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.compile import compile as filter_of
 from fhirserver.search.expression import Nothing
@@ -44,7 +44,7 @@ Document = dict[str, Any]
 
 def _document(resource: Document) -> Document:
     index, sort = Extractor(load(), BASE_URL).extract(resource["resourceType"], resource)
-    updated = parse_instant(resource.get("meta", {}).get("lastUpdated", "2026-01-01T00:00:00.000Z"))
+    updated = moment(interval(resource.get("meta", {}).get("lastUpdated", "2026-01-01T00:00:00.000Z"))[0])
     return {"_id": resource["id"], "type": resource["resourceType"], "updated": updated, "index": index, "sort": sort}
 
 

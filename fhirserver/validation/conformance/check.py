@@ -21,7 +21,6 @@ from fhirserver.validation.conformance.slicing import Slices
 from fhirserver.validation.rules import PROVEN
 
 _SHOWN: Final = 100
-_REFERRING: Final = ("Reference", "canonical")
 _SEVERITIES: Final[Mapping[str, Severity]] = {"required": "error", "extensible": "warning", "preferred": "information"}
 _STRONGER: Final = ("required", "extensible", "preferred", "example")
 

@@ -13,8 +13,6 @@ from fhirserver.validation.conformance.check import Check
 from fhirserver.validation.conformance.elements import Item
 from fhirserver.validation.conformance.session import Session
 
-_R4: Final = "http://hl7.org/fhir/StructureDefinition/"
-
 
 def extension_issues(item: Item, parents: Sequence[Item], session: Session, check: Check) -> Iterator[Issue]:
     """What is wrong with one extension; `parents` are the elements that it is in, the outermost first."""
