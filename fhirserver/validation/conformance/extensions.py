@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/defining-extensions.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.conformance.check import Check
