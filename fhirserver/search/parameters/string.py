@@ -137,12 +137,13 @@ def indexed_names(nodes: list[Node], circumstances: Circumstances) -> Indexed | 
     stored = indexed(nodes, circumstances)
     if stored is None:
         return None
-    folded = stored[0]["f"]
+    folded = dict.fromkeys(stored[0]["f"])
     for kind, value in nodes:
         family = value if kind == "string" else value.get("family")
         if isinstance(family, str) and (" " in family or "-" in family):
             # What the whole begins with finds it already.
-            folded.extend(each for each in fold(family).split(" ")[1:] if each not in folded)
+            folded.update(dict.fromkeys(fold(family).split(" ")[1:]))
+    stored[0]["f"] = list(folded)
     return stored
 
 

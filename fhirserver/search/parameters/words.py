@@ -28,7 +28,8 @@ MODIFIERS = frozenset({"missing"})
 TEXT, CONTENT = "index._text", "index._content"
 
 _WORDS, _RUN, _ASKED, _DEPTH = 300, 2_000, 20, 10
-_LONGEST, _LOOKED_AT = 40, 8_000
+_LONGEST, _LOOKED_AT, _MANY = 40, 8_000, 4
+_FULL = "\0"
 _DIGITS = "0123456789"
 _TAG = re.compile(r"<[^<>]*>|&[#\w]{1,10};")
 _PARTS = re.compile(r'"([^"]*)"?|([()])|([^\s()"]+)')
@@ -178,7 +179,7 @@ def collect(value: Mapping[str, Any], names: frozenset[str], wordless: frozenset
     for key, item in value.items():
         kind = type(item)
         if kind is str:
-            if key in names and item not in found:
+            if key in names and item not in found and not _is_full(found):
                 found[item] = read(item)
         elif key in wordless:
             continue
@@ -186,10 +187,23 @@ def collect(value: Mapping[str, Any], names: frozenset[str], wordless: frozenset
             for each in item:
                 if isinstance(each, dict):
                     collect(each, names, wordless, found)
-                elif type(each) is str and key in names and each not in found:
+                elif type(each) is str and key in names and each not in found and not _is_full(found):
                     found[each] = read(each)
         elif isinstance(item, dict):
             collect(item, names, wordless, found)
+
+
+def _is_full(found: dict[str, Read]) -> bool:
+    """Whether there are words enough: it is counted now and then, where there are more texts than usual."""
+    number = len(found)
+    if number < _MANY:
+        return False
+    if number & (number - 1) or _FULL in found:
+        return _FULL in found
+    if len(set[str]().union(*(words for words, _ in found.values()))) < _WORDS:
+        return False
+    found[_FULL] = ({}, "")  # behind what is kept
+    return True
 
 
 def written_names(names: Iterable[str]) -> frozenset[str]:
