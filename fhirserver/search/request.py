@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fhirserver.model.outcome import Issue
@@ -59,7 +59,8 @@ class Include:
     """An `_include` (the matches' own references), or with `reverse` a `_revinclude` (references to the matches).
 
     `source_type` holds the reference, in the search parameter `code`; `target_type` narrows what it may point to. What iterates
-    starts from what was included as well. `canonical` are the types that are referred to by their URL.
+    starts from what was included as well. `canonical` are the types that are referred to by their URL, `targets` those that the
+    parameter can point to, where not to any.
     """
 
     source_type: str
@@ -68,6 +69,11 @@ class Include:
     reverse: bool
     iterate: bool = False
     canonical: tuple[str, ...] = ()
+    targets: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def points_to(self, resource_type: str) -> bool:
+        """Whether what is followed can be of this type."""
+        return self.target_type in (None, resource_type) and (not self.targets or resource_type in self.targets)
 
 
 @dataclass(frozen=True, slots=True)

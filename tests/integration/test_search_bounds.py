@@ -231,3 +231,29 @@ async def test_a_hierarchy_is_followed_to_its_end_or_said_to_be_too_deep(
         answer = await server("GET", f"/Organization?{query}")
         assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly")
         assert "14 levels" in answer.json()["issue"][0]["diagnostics"]
+
+
+async def test_includes_of_everything_are_cut_where_they_are_too_many_or_take_too_long(
+    server: Server, crowd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """search.html#include: what is left out is said, and the matches come all the same."""
+    query = "/Organization?_id=cr-6&_revinclude:iterate=*&_include:iterate=*"
+    answer = await server("GET", query)
+    modes = [each["search"]["mode"] for each in answer.json()["entry"]]
+    assert (modes.count("match"), modes.count("include"), modes.count("outcome")) == (1, 15 + 2 * PEOPLE, 0)
+    for name, value, most in (("INCLUDED", 20, 20), ("ROUNDS", 2, 15 + 2 * PEOPLE)):
+        with monkeypatch.context() as patched:
+            patched.setattr(includes, name, value)
+            answer = await server("GET", query)
+        modes = [each["search"]["mode"] for each in answer.json()["entry"]]
+        assert modes.count("match") == 1
+        assert modes.count("include") <= most
+        assert answer.json()["entry"][-1]["resource"]["issue"][0]["code"] == "too-costly"
+
+
+async def test_a_round_of_includes_asks_a_type_once_however_many_parameters_it_has(
+    server: Server, crowd: str, work: Work
+) -> None:
+    answer = await server("GET", "/Organization?_id=cr-0&_revinclude=*")
+    assert answer.status_code == 200
+    assert len(work.queries) == len(set(work.queries)) + 1  # the organization, and what is part of it

@@ -25,7 +25,10 @@ COMMIT_BOUND: Final = timedelta(seconds=5)
 LINK_BOUND: Final = 8000
 """Bytes of a link: what this server takes as an address."""
 
-_TRUNCATED: Final = "More resources are referred to than one page includes; ask for fewer matches a page (_count)."
+_TRUNCATED: Final = (
+    "More resources are referred to than one page includes, or than are found in time; ask for fewer matches a page (_count), "
+    "or name what is to be included."
+)
 _STATUS: Final = {"POST": "201 Created", "PUT": "200 OK", "DELETE": "204 No Content"}
 
 

@@ -46,7 +46,7 @@ def _revinclude(result: ResultParameters, value: str, *, iterate: bool) -> str:
         asked = _all(result.definitions, reverse=True, iterate=iterate)
     else:
         asked = _Asked.parse(result, "_revinclude", value, iterate=iterate).includes(reverse=True)
-    found = [each for each in asked if iterate or _leads_to(result, each)]
+    found = [each for each in asked if iterate or each.points_to(result.resource_type)]
     if not found:
         raise Unsupported(f"'{value[:100]}' does not point to {result.resource_type}.")
     result.includes.update(dict.fromkeys(found))
@@ -57,14 +57,15 @@ def _all(definitions: Definitions, *, reverse: bool, iterate: bool) -> Iterator[
     """Every reference parameter of every type."""
     for source_type in sorted(resource_types(definitions)):
         for code in _codes(definitions, source_type, WILDCARD, None):
-            canonical = canonical_targets(definitions, source_type, code)
-            yield Include(source_type, code, None, reverse, iterate, canonical)
+            yield _of(definitions, source_type, code, None, reverse=reverse, iterate=iterate)
 
 
-def _leads_to(result: ResultParameters, include: Include) -> bool:
-    targets = registry(result.definitions, include.source_type).searchable[include.code].targets
-    wanted = include.target_type in (None, result.resource_type)
-    return wanted and (not targets or result.resource_type in targets)
+def _of(
+    definitions: Definitions, source_type: str, code: str, target: str | None, *, reverse: bool, iterate: bool
+) -> Include:
+    targets = frozenset(registry(definitions, source_type).searchable[code].targets)
+    canonical = canonical_targets(definitions, source_type, code)
+    return Include(source_type, code, target, reverse, iterate, canonical, targets)
 
 
 def _recurse(_: ResultParameters, __: str) -> str:
@@ -113,8 +114,7 @@ class _Asked:
     def includes(self, *, reverse: bool) -> Iterator[Include]:
         """What is to be followed."""
         for code in self.codes:
-            canonical = canonical_targets(self.definitions, self.source_type, code)
-            yield Include(self.source_type, code, self.target, reverse, self.iterate, canonical)
+            yield _of(self.definitions, self.source_type, code, self.target, reverse=reverse, iterate=self.iterate)
 
 
 def _codes(definitions: Definitions, source_type: str, code: str, target: str | None) -> tuple[str, ...]:

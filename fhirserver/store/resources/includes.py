@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Expression, In, Nothing, all_of, any_of, one_of
@@ -111,7 +112,10 @@ class _Including:
         left = int((self._until - asyncio.get_running_loop().time()) * 1_000)
         if left < 1:
             return False
-        answers = await asyncio.gather(*(self._rows(wanted, left) for wanted in some))
+        try:
+            answers = await asyncio.gather(*(self._rows(wanted, left) for wanted in some))
+        except TooCostly:
+            return False
         for wanted, (rows, is_all) in zip(some, answers, strict=True):
             resource_type = wanted.resource_type
             for row in rows:
@@ -220,7 +224,7 @@ def _referring(
 def _addresses(include: Include, rows: Mapping[str, Sequence[Document]]) -> Iterator[str]:
     """By what the rows can be referred to in this parameter."""
     for resource_type, targets in rows.items():
-        if include.target_type in (None, resource_type):
+        if include.points_to(resource_type):
             for row in targets:
                 yield f"{resource_type}/{row['_id']}"
                 if resource_type in include.canonical:
