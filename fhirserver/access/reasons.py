@@ -24,7 +24,9 @@ INCLUDES_NARROWED: Final = (
     "Only resources of the patients that the search names are included: too many patients permit this caller."
 )
 STEPS_NARROWED: Final = "Too many patients permit this caller for a search that follows references. Search each type by itself, with a patient."
-TOO_MANY_OWNERS: Final = "The search reaches too many patients. Add a patient to it, or to a search of Appointments a date."
+TOO_MANY_OWNERS: Final = (
+    "The search reaches too many patients. Add a patient to it, or to a search of Appointments a date."
+)
 TOO_MANY_FACTS: Final = "Too many roles or Consents have to be weighed for this request."
 OTHER_RECORD: Final = "The resource is of one patient's record, and refers to a resource of another patient's."
 NOT_THIS_CONTENT: Final = "The access token does not allow this content to be written."

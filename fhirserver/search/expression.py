@@ -17,6 +17,7 @@ that it asks about, and replaced by `In`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -224,6 +225,19 @@ def any_of(*terms: Expression) -> Expression:
     if not flat:
         return Nothing()
     return next(iter(flat)) if len(flat) == 1 else Or(tuple(flat))
+
+
+def implied(expression: Expression, by_term: Callable[[Expression], Expression | None]) -> Expression | None:
+    """What is true of everything of which the expression is true, as far as it follows from its terms; None if nothing does."""
+    match expression:
+        case And(terms):
+            return next((found for term in terms if (found := implied(term, by_term)) is not None), None)
+        case Or(terms):
+            each = [implied(term, by_term) for term in terms]
+            known = [found for found in each if found is not None]
+            return any_of(*known) if known and len(known) == len(each) else None
+        case _:
+            return by_term(expression)
 
 
 def negate(term: Expression) -> Expression:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fhirserver.search.expression import And, Expression, In, Or, Prefixed, any_of
+from fhirserver.search.expression import Expression, In, Prefixed, implied
 
 LABELS: Final = "_labels"
 PATH: Final = f"index.{LABELS}"
@@ -27,13 +27,11 @@ def gathered(index: Mapping[str, Any]) -> list[str]:
 
 def among(expression: Expression) -> Expression | None:
     """What is true of the strings of everything of which the expression is true; None if that says nothing of labels."""
-    match expression:
-        case And(terms):
-            return next((found for term in terms if (found := among(term)) is not None), None)
-        case Or(terms):
-            each = [among(term) for term in terms]
-            known = [found for found in each if found is not None]
-            return any_of(*known) if known and len(known) == len(each) else None
+    return implied(expression, _of_term)
+
+
+def _of_term(term: Expression) -> Expression | None:
+    match term:
         case In(path, values) if path in _PATHS:
             return In(PATH, frozenset(f"{_PATHS[path]}|{value}" for value in values))
         case Prefixed(path, text) if path in _PATHS:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fhirserver.search.expression import And, Expression, In, Or, Range, Scalar, Some, any_of
+from fhirserver.search.expression import And, Expression, In, Range, Scalar, Some, any_of, implied
 from fhirserver.search.index.contained import CONTAINED
 from fhirserver.search.parameters.number import HIGHEST, LOWEST
 
@@ -42,16 +42,14 @@ def _strings(kind: str, interval: Mapping[str, str]) -> tuple[str, ...]:
 
 def among(expression: Expression) -> Expression | None:
     """What is true of the strings of everything of which the expression is true; None if that says nothing of quantities."""
-    match expression:
-        case And(terms):
-            return next((found for term in terms if (found := among(term)) is not None), None)
-        case Or(terms):
-            each = [among(term) for term in terms]
-            known = [found for found in each if found is not None]
-            return any_of(*known) if known and len(known) == len(each) else None
-        case Some(path, term) if path != CONTAINED:
+    return implied(expression, _of_term)
+
+
+def _of_term(term: Expression) -> Expression | None:
+    match term:
+        case Some(path, inner) if path != CONTAINED:
             last = path.rpartition(".")[2]
-            return _interval(last, term) if last in (_WRITTEN, _BASE) else among(term)
+            return _interval(last, inner) if last in (_WRITTEN, _BASE) else among(inner)
         case _:
             return None
 

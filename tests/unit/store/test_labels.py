@@ -52,7 +52,8 @@ def test_nothing_is_lost(meta: dict[str, Any], query: tuple[str, str]) -> None:
     if narrow is not None:
         assert not match(asked.expression, document) or match(narrow, document)
     else:
-        assert ":" in name and "below" not in name
+        assert ":" in name
+        assert "below" not in name
 
 
 def test_what_is_not_labelled_costs_nothing() -> None:
