@@ -90,11 +90,11 @@ MENTIONS = Index(
 IDENTIFIER = Index("identifier", "index.identifier", BY_ID, "?identifier=system|value")
 
 EVERY_TYPE = (UPDATED, SHARED, OWNERS, WRITER, REFERENCES, INSIDE, LABELLED)
-MENTIONING = frozenset(
-    "AllergyIntolerance Basic CarePlan Communication CommunicationRequest Composition Condition DeviceRequest "
-    "DocumentManifest DocumentReference Invoice List MedicationAdministration MedicationDispense Observation "
-    "Procedure QuestionnaireResponse ServiceRequest".split()
-)
+MENTIONING = frozenset({
+    "AllergyIntolerance", "Basic", "CarePlan", "Communication", "CommunicationRequest", "Composition", "Condition",
+    "DeviceRequest", "DocumentManifest", "DocumentReference", "Invoice", "List", "MedicationAdministration",
+    "MedicationDispense", "Observation", "Procedure", "QuestionnaireResponse", "ServiceRequest",
+})  # fmt: skip
 """The types that can be in a patient's compartment without being hers."""
 
 
