@@ -335,7 +335,107 @@ async def test_a_criterion_goes_into_what_is_contained(server: Server) -> None:
         }
         for id in "ef"
     ]
-    first_entry = {"resourceType": "Bundle", "type": "transaction", "entry": entries[:1]}
-    assert (await server("POST", "", json=first_entry)).json()["entry"][0]["response"]["status"].startswith("201")
-    again = (await server("POST", "", json=first_entry)).json()
-    assert again["entry"][0]["response"]["status"].startswith("200")
+    for status in ("201", "200"):
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries[:1]}
+        answer = (await server("POST", "", json=bundle)).json()
+        assert answer["entry"][0]["response"]["status"].startswith(status)
+    both = {"resourceType": "Bundle", "type": "transaction", "entry": [_with(each, "criterion-3") for each in entries]}
+    answered = (await server("POST", "", json=both)).json()
+    assert [each["response"]["status"][:3] for each in answered["entry"]] == ["201", "200"]
+
+
+async def test_a_criterion_goes_through_and_out_of_what_is_contained(server: Server) -> None:
+    maker = {"resourceType": "Organization", "id": "o", "name": "Criterion Works"}
+    await server.put(request("criterion", medication("m", "criterion-4", manufacturer={"reference": "#o"}), maker))
+    for name, status in (("criterion works", 200), ("nobody", 201)):
+        answer = await server(
+            "POST",
+            "/MedicationRequest",
+            json=request("x", medication("m", "criterion-5")),
+            headers={"If-None-Exist": f"medication.manufacturer.name={name}&medication.code=criterion-4"},
+        )
+        assert answer.status_code == status, answer.text
+
+
+# Contained or not, a chain finds the same
+
+CHAINS = [
+    *(f"code{each}" for each in ("=x", "=y", ":not=x", "=x,y", ":missing=false", ":missing=true", "=urn:c|", "=z")),
+    *(f"status{each}" for each in ("=active", ":missing=true")),
+    *(f"expiration-date={each}" for each in ("2026", "ge2026-06", "lt2026-02", "ne2026")),
+    *(
+        f"manufacturer{each}"
+        for each in (".name=acme", ".name=b", ".name:exact=Acme", ".name:contains=m", ":missing=true")
+    ),
+    *(
+        f"manufacturer.{each}"
+        for each in ("active=true", "active:not=true", "identifier=urn:i|1", "partof=Organization/trust")
+    ),
+    "identifier=urn:i|7&medication.code=x",
+    "code=x&medication.manufacturer.name=acme",
+    "code=x&medication.manufacturer.name=b",
+]
+FILTERS = [
+    "medication.code eq x or medication.code eq y",
+    "not (medication.code eq x)",
+    "medication[code eq x].manufacturer.name eq acme",
+    "medication[code eq x and status eq active].code pr true",
+    "not (medication.manufacturer.name co m) and status eq active",
+    "medication.code pr true",
+    "medication pr true",
+]
+
+
+async def test_chains_find_the_same_contained_or_not(server: Server) -> None:
+    makers = [
+        {"resourceType": "Organization", "id": "acme", "name": "Acme", "active": True},
+        {
+            "resourceType": "Organization",
+            "id": "bm",
+            "name": "Bm",
+            "identifier": [{"system": "urn:i", "value": "1"}],
+            "partOf": {"reference": "Organization/trust"},
+        },
+    ]
+    drugs = [
+        medication("0", "x", status="active", manufacturer={"reference": "Organization/acme"}),
+        medication("1", "x", batch={"expirationDate": "2026-07"}, manufacturer={"reference": "Organization/bm"}),
+        medication("2", "y", identifier=[{"system": "urn:i", "value": "7"}], batch={"expirationDate": "2026-01"}),
+        medication("3", "x", identifier=[{"system": "urn:i", "value": "7"}], status="inactive"),
+        {"resourceType": "Medication", "id": "4", "status": "active"},
+    ]
+    for each in (*makers, *({**drug, "id": f"apart-{drug['id']}"} for drug in drugs)):
+        await server.put(each)
+    for drug in drugs:
+        whole = request(
+            f"apart-{drug['id']}", drug, medicationReference={"reference": f"Medication/apart-{drug['id']}"}
+        )
+        del whole["contained"]
+        maker = drug.get("manufacturer", {}).get("reference", "").partition("/")[2]
+        beside = [each for each in makers if each["id"] == maker]
+        inner = {**drug, "manufacturer": {"reference": f"#{maker}"}} if beside else drug
+        await server.put(whole)
+        await server.put(request(f"inside-{drug['id']}", inner, *beside))
+        await server.put(request(f"half-{drug['id']}", drug))
+    ids = [f"{kind}-{drug['id']}" for kind in ("apart", "inside", "half") for drug in drugs]
+    asked = [f"medication.{chain}" for chain in CHAINS] + [f"_filter={each}" for each in FILTERS]
+    telling = 0
+    for query in asked:
+        for narrowed in (f"&_id={','.join(ids)}", ""):
+            answer = await server("GET", f"/MedicationRequest?{query}{narrowed}&_count=1000")
+            found: dict[str, set[str]] = {"apart": set(), "inside": set(), "half": set()}
+            for each in entries(answer):
+                kind, _, number = each["resource"]["id"].rpartition("-")
+                if kind in found:
+                    found[kind].add(number)
+            assert found["apart"] == found["inside"] == found["half"], query
+            telling += 0 < len(found["apart"]) < len(drugs)
+    assert telling > len(asked)
+
+
+def _with(entry: Resource, code: str) -> Resource:
+    return {
+        **entry,
+        "resource": request("x", medication("m", code)),
+        "request": {**entry["request"], "ifNoneExist": f"medication.code={code}"},
+    }
