@@ -40,7 +40,7 @@ from fhirserver.rest.operate.health import router
 from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.request import BodyBounds, Statement
-from fhirserver.rest.responses import Receive, Scope, Send
+from fhirserver.rest.responses import Message, Receive, Scope, Send, date
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.search.index.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
@@ -140,7 +140,7 @@ class Application:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self._rest is not None:
-            await self._rest(scope, receive, send)
+            await self._rest(scope, receive, _dated(send))
         else:
             raise RuntimeError("The application was not started: run it with its lifespan.")
 
@@ -174,6 +174,7 @@ class Application:
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
             statement=_statement(lambda: self.current().definitions, instance),
             new_request_id=_request_ids(),
+            clock=_now,
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
             cors=Cors(settings.origins),
@@ -271,6 +272,17 @@ def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
             return False  # whatever it is, this server is not ready
 
     return ready
+
+
+def _dated(send: Send) -> Send:
+    """What sends answers with their `Date`, as the facade does for its own."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [date(_now()), *message.get("headers", ())]
+        await send(message)
+
+    return sending
 
 
 def _now() -> datetime:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 
 from fhirserver.access.principal import allows
@@ -52,6 +53,7 @@ class Door:
     bounds: Bounds
     statement: Statement
     new_request_id: Callable[[], bytes]
+    clock: Callable[[], datetime]
     metrics: Metrics
     log: Log
     cors: Cors
@@ -99,7 +101,7 @@ class Facade:
             await self._shape_refusal(answer, headers, scope["query_string"], exchange)
         if b"origin" in headers:
             answer.headers.extend(self._read_by_pages(headers, exchange))
-        await send_answer(answer, request_id, head=method == "HEAD", send=send)
+        await send_answer(answer, request_id, door.clock(), head=method == "HEAD", send=send)
         resource_type = "" if exchange.address is None else exchange.address.resource_type
         elapsed = perf_counter() - started
         door.metrics.observe(exchange.interaction, resource_type, answer.status, elapsed)

@@ -78,6 +78,8 @@ class Protocol(HttpToolsProtocol):
         """The address and the headers of it are whole."""
         self._in_head = False
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.default_headers = []  # `Date` is said by who answers, when it answers
 
     def on_message_complete(self) -> None:
         """A request is whole."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -71,9 +72,14 @@ def prettied(body: bytes) -> bytes:
     return msgspec.json.format(body, indent=2) if body else body
 
 
-async def send_answer(answer: Answer, request_id: bytes, *, head: bool, send: Send) -> None:
+def date(moment: datetime) -> Header:
+    """`Date`: when the answer is sent, not when its request came, so that nothing in it was last modified later."""
+    return b"date", http_date(moment.replace(microsecond=0))
+
+
+async def send_answer(answer: Answer, request_id: bytes, now: datetime, *, head: bool, send: Send) -> None:
     """Write the answer as ASGI messages. To HEAD the headers are those of GET, the body stays away."""
-    headers: list[Header] = [*EVERY_ANSWER, (b"x-request-id", request_id), *answer.headers]
+    headers: list[Header] = [date(now), *EVERY_ANSWER, (b"x-request-id", request_id), *answer.headers]
     if answer.status in _BODILESS:
         body = b""
     else:

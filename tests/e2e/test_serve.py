@@ -43,6 +43,7 @@ def test_it_says_that_it_is_ready_serves_and_stops_with_its_database(tmp_path: P
         statement = httpx.get(f"{server.base}/metadata")
         assert statement.json()["fhirVersion"] == "4.0.1"
         assert "server" not in statement.headers
+        assert len(statement.headers.get_list("date")) == 1
         unknown = httpx.request("FOO", f"{server.base}/Patient")
         assert (unknown.status_code, unknown.json()["resourceType"]) == (501, "OperationOutcome")
         assert httpx.get(f"{server.address}/health/ready").status_code == 200

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any
 
@@ -204,3 +205,13 @@ async def test_the_reads_of_a_bundle_answer_within_a_bound(
     statuses = [entry["response"]["status"] for entry in answer.json()["entry"]]
     assert statuses == ["200 OK", "400 Bad Request", "400 Bad Request", "201 Created"]
     assert answer.json()["entry"][1]["response"]["outcome"]["issue"][0]["code"] == "too-costly"
+
+
+async def test_nothing_was_last_modified_after_the_answer_was_sent(server: Server) -> None:
+    """RFC 9110 8.8.2.1; and each answer has one `Date`, in the facade and beside it."""
+    for _ in range(3):
+        answer = await server("POST", "/Patient", json=PATIENT)
+        sent, modified = (parsedate_to_datetime(answer.headers[name]) for name in ("date", "last-modified"))
+        assert modified <= sent
+    for path in ("/Patient/absent", "/metadata", "//health/live", "//nothing"):
+        assert len((await server("GET", path)).headers.get_list("date")) == 1
