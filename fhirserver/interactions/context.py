@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -75,6 +76,8 @@ class Services:
     patient_keys: PatientKeys
     code_systems: Parsed = field(default_factory=Parsed)
     """Code systems that were read before, each under the very version that it was read from."""
+    judging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Who holds a resource against profiles takes a processor for a while: so many at once."""
     parameters: Keeper | None = None
     """Knows the search parameters beside R4's, where the server has any to do with them."""
     guards_references: bool = False

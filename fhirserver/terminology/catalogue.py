@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from fhirserver.definitions import Terminology
@@ -79,18 +80,22 @@ class Parsed:
     """Concepts that are kept."""
     _kept: OrderedDict[Hashable, CodeSystem] = field(default_factory=OrderedDict)
     _concepts: int = 0
+    _lock: Lock = field(default_factory=Lock)
 
     def system(self, key: Hashable, make: Callable[[], CodeSystem]) -> CodeSystem:
         """The code system of this key."""
-        found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-            return found
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
         made = make()
-        self._kept[key] = made
-        self._concepts += len(made.concepts)
-        while self._concepts > self.most and len(self._kept) > 1:
-            self._concepts -= len(self._kept.popitem(last=False)[1].concepts)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._concepts += len(made.concepts)
+            while self._concepts > self.most and len(self._kept) > 1:
+                self._concepts -= len(self._kept.popitem(last=False)[1].concepts)
         return made
 
 
@@ -98,9 +103,17 @@ class Catalogue:
     """The terminology that one request works with."""
 
     def __init__(
-        self, own: Terminology, parsed: Parsed | None = None, *, alone: bool = False, supplemented: bool = False
+        self,
+        own: Terminology,
+        parsed: Parsed | None = None,
+        *,
+        alone: bool = False,
+        find: Callable[[Asked], Held | None] | None = None,
+        supplemented: bool = False,
     ) -> None:
-        """`alone`: there is no store beside R4's own; what is not in that is not there. `supplemented`: supplements count."""
+        """`alone`: there is no store beside R4's own; what is not in that is not there. `find` asks the store, for who can wait:
+        then nothing is `Wanted`. `supplemented`: supplements count."""
+        self._find = find
         self._supplemented = supplemented
         self._own = own
         self._parsed = parsed or Parsed()
@@ -120,10 +133,6 @@ class Catalogue:
         if len(self._stored) >= MAX_WANTED:
             raise TooCostly(f"More than {MAX_WANTED} terminology resources would be needed; ask for a part of it.")
         self._stored[asked] = found
-
-    def close(self) -> None:
-        """Look for nothing more: what is not at hand by now is not here."""
-        self._alone = True
 
     def spend(self, steps: int = 1) -> None:
         """Count what is done. Raises TooCostly where it is too much; starting again does not give anything back."""
@@ -176,7 +185,9 @@ class Catalogue:
         if asked not in self._stored:
             if self._alone:
                 return None
-            raise Wanted(asked)
+            if self._find is None:
+                raise Wanted(asked)
+            self.add(asked, None if len(self._stored) >= MAX_WANTED else self._find(asked))
         return self._stored[asked]
 
 

@@ -1,6 +1,6 @@
 """What terminology lends to validation: whether codes are in a value set, and what is wrong with a code of a code system.
 
-What would have to be asked of a store is noted and left undecided, so that one reading of a resource finds all that is missing.
+It is for who can wait: the catalogue asks its store itself, or has none.
 
 https://hl7.org/fhir/R4/terminology-service.html
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from fhirserver.definitions.grammars import GRAMMARS
-from fhirserver.model.outcome import FhirError, TooCostly
-from fhirserver.terminology.catalogue import Asked, Catalogue, Wanted
+from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable, Unresolved
+from fhirserver.terminology.catalogue import Catalogue
 from fhirserver.terminology.coded import is_shown
 from fhirserver.terminology.value_set import Member, ValueSet, asked_for, value_set
 
@@ -35,11 +35,10 @@ class Stated(Protocol):
 
 
 class Known:
-    """What a catalogue knows. `wanted` is what it would have to ask a store for, `is_exhausted` that its bound was reached."""
+    """What a catalogue knows; `is_exhausted` says that its bound was reached, and that more is left undecided for that."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self.wanted: dict[Asked, None] = {}
         self.is_exhausted = False
 
     def contains(self, url: str, codes: Sequence[Stated]) -> bool | None:
@@ -84,11 +83,9 @@ class Known:
     def _known(self, work: Callable[[], T]) -> T | None:
         try:
             return work()
-        except Wanted as wanted:
-            self.wanted[wanted.asked] = None
         except TooCostly:
             self.is_exhausted = True
-        except FhirError:
+        except (BadRequest, Unresolved, Unprocessable):
             pass
         return None
 

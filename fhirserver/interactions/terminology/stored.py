@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/references.html#canonical and https://hl7.org/fhir/R4/se
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -39,6 +40,8 @@ MAX_SAME: Final = 10
 MAX_MAPS: Final = 50
 """Concept maps that are looked through for one translation."""
 _LITERAL: Final = re.compile(r"(CodeSystem|ValueSet|ConceptMap|StructureDefinition)/([A-Za-z0-9\-.]{1,64})")
+_PATIENCE: Final = 30.0
+"""Seconds after which a store that does not answer is given up."""
 _NOT_ALL: Final = (
     "Not every code and profile was looked up: the resource would lead to too many; validate a part of it."
 )
@@ -80,20 +83,16 @@ def _microseconds(moment: datetime) -> int:
 
 
 async def judged(context: Context, work: Callable[[Known], list[Issue]]) -> list[Issue]:
-    """The issues of a work that goes on without what is not at hand: it is done again when that was looked for."""
-    catalogue, is_cut = Catalogue(load_terminology(), context.services.code_systems, supplemented=True), False
-    while True:
-        known = Known(catalogue)
-        issues = work(known)
-        if not known.wanted:
-            is_cut |= known.is_exhausted
-            return [*issues, Issue("information", "too-costly", _NOT_ALL)] if is_cut else issues
-        try:
-            for asked in known.wanted:
-                catalogue.add(asked, await _stored(context, asked))
-        except TooCostly:
-            is_cut = True
-            catalogue.close()
+    """The issues of a work that is done beside the loop, since it may take its time, and asks the store as it goes."""
+    loop = asyncio.get_running_loop()
+
+    def find(asked: Asked) -> Held | None:
+        return asyncio.run_coroutine_threadsafe(_stored(context, asked), loop).result(_PATIENCE)
+
+    known = Known(Catalogue(load_terminology(), context.services.code_systems, find=find, supplemented=True))
+    async with context.services.judging:
+        issues = await asyncio.to_thread(work, known)
+    return [*issues, Issue("information", "too-costly", _NOT_ALL)] if known.is_exhausted else issues
 
 
 async def answered(context: Context, request: SearchRequest) -> SearchRequest:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any, Final
 
 from fhirserver.definitions.values import unversioned
@@ -20,9 +21,9 @@ from fhirserver.validation.conformance.reading import STRUCTURE, read_profile
 from fhirserver.validation.rules import NATIVE, Holds, Rules
 from fhirserver.validation.shapes import Shapes
 
-MAX_STEPS: Final = 200_000
+MAX_STEPS: Final = 100_000
 """Elements that one validation holds against what a profile asks of them, each as often as it does."""
-MAX_EVALUATED: Final = 1_000_000
+MAX_EVALUATED: Final = 300_000
 """Items that all invariants of one validation may look at together."""
 REMEMBERED: Final = 1_024
 """Compiled invariants of profiles that are kept."""
@@ -36,22 +37,24 @@ class Exhausted(Exception):
 
 
 class Compiled:
-    """Invariants of profiles, compiled; the oldest make room."""
+    """Invariants of profiles, compiled, for all validations; the oldest make room."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._made: OrderedDict[tuple[str, str], Holds] = OrderedDict()
+        self._lock = Lock()
 
     def rule(self, key: str, expression: str, type: str) -> Holds:
         """The condition, on values of a type. Raises FhirPathError."""
         if key in NATIVE:
             return NATIVE[key]
-        made = self._made.get((expression, type))
-        if made is None:
-            made = self._made[expression, type] = self._engine.rule(expression, type)
-            if len(self._made) > REMEMBERED:
-                self._made.popitem(last=False)
-        return made
+        with self._lock:
+            made = self._made.get((expression, type))
+            if made is None:
+                made = self._made[expression, type] = self._engine.rule(expression, type)
+                if len(self._made) > REMEMBERED:
+                    self._made.popitem(last=False)
+            return made
 
 
 class Session:
@@ -102,6 +105,9 @@ class Session:
 
     def holds(self, key: str, expression: str, item: Item) -> bool | None:
         """Whether an invariant holds of an item. Raises FhirPathError where it cannot be evaluated."""
+        self.spend()
+        if self._evaluated <= 0:
+            raise Exhausted
         environment = Environment(item.around.resource)
         if item.around.container is not item.around.resource:
             environment.root = item.around.container

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fhirserver.definitions import load, load_terminology
-from fhirserver.terminology import Catalogue, Parsed
+from fhirserver.terminology import Asked, Catalogue, Parsed
+from fhirserver.terminology.catalogue import MAX_WANTED
 from fhirserver.terminology.knowledge import Known
 from fhirserver.validation import Validator
 from fhirserver.validation.conformance import Nothing
@@ -34,9 +35,20 @@ def test_without_knowledge_nothing_is_said_of_codes(row: dict[str, Any]) -> None
     assert [each for each in found if "has no code with its system" not in each.diagnostics] == []
 
 
-def test_what_a_store_would_have_to_be_asked_for_is_all_found_in_one_reading() -> None:
-    coding = [{"system": f"urn:{each}", "code": "x"} for each in "abc"]
-    known = Known(Catalogue(load_terminology(), PARSED))
-    observation = {"resourceType": "Observation", "status": "final", "code": {"coding": coding}}
-    assert VALIDATOR.conformance(observation, [], known) == []
-    assert [each.url for each in known.wanted] == ["urn:a", "urn:b", "urn:c"]
+def test_a_store_is_asked_once_for_what_is_not_r4s_own_and_no_more_than_its_bound() -> None:
+    asked: list[str] = []
+
+    def find(each: Asked) -> None:
+        asked.append(each.url)
+
+    def observation(count: int) -> dict[str, Any]:
+        coding = [{"system": f"urn:{number}", "code": "x"} for number in range(count)]
+        return {"resourceType": "Observation", "status": "final", "code": {"coding": [*coding, *coding]}}
+
+    known = Known(Catalogue(load_terminology(), PARSED, find=find))
+    assert VALIDATOR.conformance(observation(3), [], known) == []
+    assert asked == ["urn:0", "urn:1", "urn:2"]
+    assert not known.is_exhausted
+    VALIDATOR.conformance(observation(2 * MAX_WANTED), [], known)
+    assert len(asked) == MAX_WANTED
+    assert known.is_exhausted
