@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fhirserver.model.dates import BEGINNING, END, interval, moment
-from fhirserver.search.expression import All, Expression, Nothing, Range, Some, all_of, any_of
+from fhirserver.search.expression import All, Expression, In, Nothing, Range, Some, all_of, any_of
 from fhirserver.search.parameters.comparison import Asked, Prefix, compared, split
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
 
@@ -26,6 +27,8 @@ MODIFIERS = frozenset({"missing"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _YEAR = 366 * 24 * 60 * 60 * 1_000_000
+_UNITS = (*(10**digits for digits in range(1, 7)), 60 * 10**6, 24 * 60 * 60 * 10**6)
+"""What a date may be known to, from ten microseconds to a day."""
 _SPACE_FOR_PLUS = re.compile(r"([^T]{1,10}T\S{1,30}) (\d\d:\d\d)")
 
 
@@ -71,12 +74,26 @@ def condition(term: Term) -> Expression:
 def _bounded(q: DateRange, low: str, high: str) -> Expression:
     """What follows for the one end from what is asked of the other, where both lie within a year: an index may have only the one."""
     match q.prefix:
-        case Prefix.GE | Prefix.GT | Prefix.SA:
-            return Range(low, q.low - _YEAR, None)
+        case Prefix.GE:
+            return _reaching(low, q.low)
+        case Prefix.GT:
+            return _reaching(low, q.high + 1)
+        case Prefix.SA:
+            return Range(low, q.high + 1, None)
         case Prefix.LE | Prefix.LT | Prefix.EB:
             return Range(high, None, q.high + _YEAR)
         case _:
             return All()
+
+
+def _reaching(low: str, instant: int) -> Expression:
+    """What is true of the low ends of all dates that reach this instant: they begin with it or later, or else with its year, month, day,
+    minute or second, or a part of that: what is known to a year begins with a year."""
+    starts = {instant - instant % unit for unit in _UNITS}
+    with suppress(ValueError):
+        starts.update(interval(f"{moment(instant // 1000 * 1000):{form}}")[0] for form in ("%Y", "%Y-%m"))
+        return all_of(Range(low, instant - _YEAR, None), any_of(In(low, frozenset(starts)), Range(low, instant, None)))
+    return Range(low, instant - _YEAR, None)
 
 
 def condition_on_instant(term: Term) -> Expression:
