@@ -118,13 +118,17 @@ Named = tuple[frozenset[str], bool, frozenset[str]]
 """Whom an element names: owners, whether there is one that is unresolved, and who is only mentioned."""
 Known = dict[tuple[str, str, str | bytes], Named]
 """Whom an element names, by its type, its name and its text: most elements come again."""
-_NOBODY: Final[Named] = (frozenset(), False, frozenset())
 
+_NOBODY: Final[Named] = (frozenset(), False, frozenset())
 _NONE: Final[frozenset[str]] = frozenset()
 _KNOWN: Final = 8_192
 _LONGEST: Final = 1_000
 _LARGE: Final = frozenset({"text", "contained", "entry"})
 """Elements that hardly come again."""
+_SUBJECT_ELEMENTS: Final = {
+    name: frozenset(path.partition(".")[0] for path in paths) for name, paths in SUBJECTS.items()
+}
+"""By type: the elements in which there is a subject's place, where also what names nobody counts."""
 
 
 @dataclass(slots=True)
@@ -152,7 +156,7 @@ class _Owned:
             key = resource_type, name, texts[name]
             found = known.get(key)
             if found is None:
-                found = self._element(resource_type, name, value)
+                found = self._element(resource_type, name, value, key[2])
                 if len(key[2]) <= _LONGEST:
                     if len(known) >= _KNOWN:
                         known.clear()
@@ -162,11 +166,11 @@ class _Owned:
                 self.is_unresolved |= found[1]
                 self.mentioned |= found[2]
 
-    def _element(self, resource_type: str, name: str, value: Any) -> Named:
+    def _element(self, resource_type: str, name: str, value: Any, text: str | bytes) -> Named:
+        if name not in _SUBJECT_ELEMENTS.get(resource_type, _NONE) and not _may_name(text):
+            return _NOBODY
         element = _Owned(self.mentions_count, self.base_url)
         element.scan(resource_type, {name: value})
-        if not element.owners and not element.is_unresolved and not element.mentioned:
-            return _NOBODY
         return frozenset(element.owners), element.is_unresolved, frozenset(element.mentioned)
 
     def scan(self, resource_type: str, resource: Resource) -> None:
@@ -230,6 +234,11 @@ class _Owned:
             self.owners.add(target[8:])
         elif is_subject and target.startswith("Group/"):
             self.is_unresolved = True
+
+
+def _may_name(text: str | bytes) -> bool:
+    """Whether an element of this text may name somebody: no key is escaped in what we write."""
+    return type(text) is bytes and (b'"reference":' in text or b'"identifier":' in text or b'"contained":' in text)
 
 
 def _names_patient(reference: str) -> bool:
@@ -296,9 +305,10 @@ def _references(resource: Resource, names: tuple[str, ...], base_url: str) -> se
             continue
         value = resource[name]
         for each in (value,) if isinstance(value, dict) else objects(value):
-            for candidate in (each, each.get("actor")):
-                if (target := local(candidate, base_url)) is not None:
-                    found.add(target)
+            if (target := local(each, base_url)) is not None:
+                found.add(target)
+            if "actor" in each and (target := local(each["actor"], base_url)) is not None:
+                found.add(target)
     return found
 
 

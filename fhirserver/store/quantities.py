@@ -27,7 +27,7 @@ def gathered(index: Mapping[str, Any]) -> list[str]:
     found: dict[str, None] = {}
     for code, values in index.items():
         # What begins with an underscore gathers words, endings, pairs: not the values of one parameter.
-        if isinstance(values, dict) and _WRITTEN in values and not code.startswith("_"):
+        if type(values) is dict and _WRITTEN in values and code[0] != "_":
             for each in values[_WRITTEN]:
                 found.update(dict.fromkeys(_strings(_WRITTEN, each)))
             for each in values.get(_BASE, ()):

@@ -2,7 +2,7 @@
 
 What it does not accept, `walk` and `invariants` explain, or accept after all. Each shape becomes a table from JSON name to a
 check, most of them functions written in C, and one closure that runs it. Rare forms (what stands beside primitives that repeat or
-are a choice of types) are left to them.
+are a choice of types) are left to them. Codes and what else comes again in resource after resource is known by its text.
 
 https://hl7.org/fhir/R4/json.html
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 from fhirserver.fhirpath import Environment, FhirPathError
 from fhirserver.fhirpath.xhtml import has_content, xhtml_fault
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.bindings import concept_fault
 from fhirserver.validation.datatypes import PRIMITIVES
@@ -25,6 +26,13 @@ from fhirserver.validation.rules import NATIVE, OF_CONTAINED, Rule, Rules
 from fhirserver.validation.shapes import Property, Shape, Shapes
 
 Check = Callable[[Any], object]
+
+_AGAIN = frozenset({"CodeableConcept", "Coding", "BackboneElement", "Dosage", "Annotation"})
+"""The types of elements that come again, and are worth being known."""
+_KNOWN = 4_096
+_LONGEST = 1_000
+_AROUND = (b'"#', b'"resourceType"')
+"""In the text of what is valid or not by what is around it, or has more to be said of: references inside, and resources."""
 
 _STUMBLES = (KeyError, TypeError, AttributeError, FhirPathError)
 
@@ -48,6 +56,8 @@ class Acceptor:
         self._owner: dict[str, Any] = {}
         """The resource that `#` references are of."""
         self._invariants = Invariants(shapes, rules)
+        self._known: set[tuple[int, bytes]] = set()
+        self._remembering = 0
 
     def accepts(self, resource: Any) -> bool:
         """True only for valid resources."""
@@ -136,7 +146,8 @@ class Acceptor:
         for property in shape.properties.values():
             if property.is_allowed and property.name != "contained":
                 one = self._item(property)
-                table[property.name] = _list(one) if property.is_list else one
+                every = _list(one) if property.is_list else one
+                table[property.name] = self._remembered(every) if self._comes_again(shape, property) else every
                 if self._may_have_sibling(property):
                     table[f"_{property.name}"] = self._object(self._shapes["Element"], _ANY)
         if shape.is_resource and "contained" in shape.properties:
@@ -144,6 +155,37 @@ class Acceptor:
         if shape.name == "Reference":
             table["reference"] = text
         return check
+
+    def _comes_again(self, shape: Shape, property: Property) -> bool:
+        """Whether an element of a resource is likely to come again, and is valid or not by itself."""
+        if not shape.is_resource or property.type not in _AGAIN:
+            return False
+        elements = self._shapes.definitions.structures[shape.name].elements
+        return not any(
+            "%resource" in constraint.expression
+            for element in elements
+            if element.path.startswith(property.element.path)
+            for constraint in element.constraints
+        )
+
+    def _remembered(self, check: Check) -> Check:
+        """The check, but for what it has accepted before."""
+        self._remembering += 1
+        number, known = self._remembering, self._known
+
+        def remembered(value: Any) -> bool:
+            text = dump(value)
+            if (number, text) in known:
+                return True
+            if not check(value):
+                return False
+            if len(text) <= _LONGEST and not any(each in text for each in _AROUND):
+                if len(known) >= _KNOWN:
+                    known.clear()
+                known.add((number, text))
+            return True
+
+        return remembered
 
     def _may_have_sibling(self, property: Property) -> bool:
         """Whether what stands beside a primitive can be looked at by itself, without the primitive."""

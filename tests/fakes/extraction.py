@@ -23,8 +23,8 @@ BASE = "https://fhir.example.org/r4"
 DEFINITIONS = load()
 CIRCUMSTANCES = Circumstances(BASE, DEFINITIONS.case_sensitive_systems, resource_types(DEFINITIONS))
 PRIMITIVES = frozenset(name for name in DEFINITIONS.structures if name[0].islower())
-ELSEWHERE = frozenset({"_contained", "_inside"})
-"""What the container stores of contained resources: they are extracted by themselves."""
+ELSEWHERE = frozenset({"_contained", "_inside", "composition", "message"})
+"""What is stored of contained resources and of the first of a Bundle: they are extracted by themselves."""
 
 Fields = dict[str, Any]
 Encode = Callable[[list[Node], Circumstances], Indexed | None]

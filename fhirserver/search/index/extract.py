@@ -419,7 +419,8 @@ def _pair(index: Fields, paired: frozenset[str]) -> None:
                 if reference.startswith("Patient/"):
                     patients[reference] = None
     if patients:
-        index[PAIR] = [f"{patient}|{token}" for patient in patients for token in index["code"]]
+        tokens = index["code"]
+        index[PAIR] = [start + token for start in [f"{patient}|" for patient in patients] for token in tokens]
 
 
 def _is_of_people(definitions: Definitions, expression: str) -> bool:

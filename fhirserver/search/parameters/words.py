@@ -30,7 +30,8 @@ TEXT, CONTENT = "index._text", "index._content"
 _WORDS, _RUN, _ASKED, _DEPTH = 300, 2_000, 20, 10
 _LONGEST, _LOOKED_AT, _MANY = 40, 8_000, 4
 _FULL = "\0"
-_DIGITS = "0123456789"
+_NO_ENDING = frozenset("0123456789abfhjkopquvwxz")
+"""Characters with which no ending ends that a stemmer takes off: numbers and most ids are their own stems."""
 _TAG = re.compile(r"<[^<>]*>|&[#\w]{1,10};")
 _PARTS = re.compile(r'"([^"]*)"?|([()])|([^\s()"]+)')
 _NOT_WRITTEN = frozenset(
@@ -219,9 +220,8 @@ def _read(text: str) -> Read:
 
 
 def _stems(text: str) -> list[str]:
-    # No ending of a word is a digit: numbers and half of all ids are their own stems.
     cut = (word[:_LONGEST] for word in fold(text).split())
-    return [word if word[-1] in _DIGITS else _stem(word) for word in cut]
+    return [word if word[-1] in _NO_ENDING else _stem(word) for word in cut]
 
 
 @lru_cache(32_768)

@@ -113,14 +113,16 @@ def derived_fields(derived: Derived) -> Document:
     """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes;
     `index._quantities` every quantity; and `index._labels` what `meta` says of the resource."""
     references: dict[str, None] = {}
+    index = dict(derived.index)
     for values in derived.index.values():
-        if isinstance(values, dict) and "r" in values:
+        if type(values) is dict and "r" in values:
             references.update(dict.fromkeys(values["r"]))
-    index = {**derived.index, "_refs": list(references)} if references else derived.index
+    if references:
+        index["_refs"] = list(references)
     if quantities := gathered(derived.index):
-        index = {**index, QUANTITIES: quantities}
+        index[QUANTITIES] = quantities
     if found := labels.gathered(derived.index):
-        index = {**index, labels.LABELS: found}
+        index[labels.LABELS] = found
     fields: Document = {"index": index, "sort": derived.sort, "security": derived.security}
     if derived.generation:
         fields["generation"] = derived.generation
