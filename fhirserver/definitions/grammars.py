@@ -46,12 +46,12 @@ _ANNOTATIONS = re.compile(_ANNOTATION)
 _BRACKETS = re.compile(r"\[[!-Z\\^-z|~]+\]")
 
 
-# RFC 3986, section 4.3: a scheme, and what may stand in a URI.
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+# RFC 3986, section 4.1: a URI, or a reference relative to one; what may stand in it.
+_URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 
 
 def is_uri(code: str) -> bool:
-    """Whether the code is an absolute URI."""
+    """Whether the code is a URI or a relative reference."""
     return len(code) <= 4096 and _URI.fullmatch(code) is not None
 
 

@@ -155,6 +155,10 @@ class Catalogue:
         held = self._of_store(asked)
         return own if held is None else held.resource
 
+    def is_own_value_set(self, url: str) -> bool:
+        """Whether it is one of R4's value sets."""
+        return url in self._own.value_sets
+
     def code_system(self, url: str, version: str | None = None) -> CodeSystem | None:
         """The code system, read; None if it is not here. Raises Wanted."""
         asked = Asked("CodeSystem", url, self.forced.get(url) or version or self.versions.get(url))

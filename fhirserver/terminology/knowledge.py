@@ -59,6 +59,11 @@ class Known:
             return
         system = self._known(lambda: self._catalogue.code_system(str(code.system), code.version))
         if system is None:
+            if self._catalogue.is_own_value_set(code.system):
+                yield (
+                    True,
+                    f"{code.system[:300]} is a value set, not a code system: name the system that the code is of.",
+                )
             return
         concept = system.find(code.code)
         if concept is None:

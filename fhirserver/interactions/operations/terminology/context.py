@@ -54,8 +54,9 @@ def _of_profile(catalogue: Catalogue, validator: Validator, url: str, path: str)
     if profile is None:
         raise BadRequest("The context is no profile of one of R4's types.")
     full = path if path.split(".")[0] == profile.type else f"{profile.type}.{path}"
-    element = profile.named(full)
-    if element is not None and element.binding is not None:
-        return element.binding.value_set
     plain = ".".join(each.partition(":")[0] for each in full.split("."))
+    for each in (full, plain):  # what is said of an element holds in its slices
+        element = profile.named(each)
+        if element is not None and element.binding is not None:
+            return element.binding.value_set
     return _of_type(validator.definitions, plain)
