@@ -109,22 +109,27 @@ class Bulk:
         """The same, as this store keeps it."""
         return newly(write, native_copy=self._native_copy)
 
-    async def insert(self, units: Sequence[Sequence[Prepared]]) -> list[bool]:
+    async def insert(
+        self, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None] = lambda: None
+    ) -> list[bool]:
         """Write the units of which nothing is stored yet, all in one transaction; False for each that is left out.
 
-        No two writes are of the same resource. Raises Unavailable: then some of the units may be on disk, each whole.
+        No two writes are of the same resource. Raises Unavailable: then some of the units may be on disk, each whole. That may be
+        so as well of those that are left out once `in_doubt` was called: nobody knows how a commit has ended.
         """
         try:
             async with self._mongo.client.start_session(causal_consistency=False) as session:
-                return await self._until(session, units)
+                return await self._until(session, units, in_doubt)
         except _Slow:
             # A batch that takes longer than a commit may take goes in two halves: slow machines are given less at once.
             if len(units) == 1:
                 raise Unavailable from None
             middle = len(units) // 2
-            return await self.insert(units[:middle]) + await self.insert(units[middle:])
+            return await self.insert(units[:middle], in_doubt) + await self.insert(units[middle:], in_doubt)
 
-    async def _until(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
+    async def _until(
+        self, session: Session, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None]
+    ) -> list[bool]:
         for number in range(1, _TRIES):
             try:
                 await self._fence.opened()
@@ -133,6 +138,8 @@ class Bulk:
             except Aborted:
                 self._looks = True  # something is there already, or somebody else has just written it
             except PyMongoError as error:
+                if is_unknown(error) or is_timeout(error):
+                    in_doubt()
                 if is_timeout(error):
                     raise _Slow from error
                 if is_unknown(error):

@@ -221,11 +221,14 @@ class Store:
         """A write that is to create, made ready for `insert`; on any thread. Raises TooLarge."""
         return self._bulk.prepare(write)
 
-    async def insert(self, units: Sequence[Sequence[Prepared]]) -> list[bool]:
-        """Create in bulk, each unit all or not at all; False for each of which something is there already."""
+    async def insert(
+        self, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None] = lambda: None
+    ) -> list[bool]:
+        """Create in bulk, each unit all or not at all; False for each of which something is there already: once `in_doubt` was
+        called, perhaps by this very call."""
         for resource_type in {prepared.write.resource_type for unit in units for prepared in unit}:
             await self._layout.ensure(resource_type)
-        return await self._bulk.insert(units)
+        return await self._bulk.insert(units, in_doubt)
 
     async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = ()) -> T:
         """Run the body in a transaction of its own, again after a transient error, and commit what it wrote.

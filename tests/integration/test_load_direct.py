@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import ExecutionTimeout
 
 from fhirserver.access.principal import OPEN
 from fhirserver.app import create_app
@@ -23,6 +24,8 @@ from fhirserver.model.json import parse
 from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings
+from fhirserver.store import bulk
+from fhirserver.store.commit import ending
 
 SYSTEM = Permit.system("test")
 NEXT = "urn:uuid:2c7f9f0e-8a9e-4c3b-9f43-6b1f2a5d7c0"
@@ -263,6 +266,25 @@ async def test_a_collection_is_its_resources(loading: Loading, tmp_path: Path) -
     sent = bundle("collection", *({"resource": each} for each in [*data.directory(), *results(5)]))
     lines(tmp_path / "b.ndjson", [sent])
     assert await loading(tmp_path / "b.ndjson") == {"created": 9}
+
+
+async def test_a_commit_that_happened_and_was_not_heard_of_in_time_counts_as_created(
+    loading: Loading, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine: the time is up while MongoDB commits. The batch is tried again in halves, and found."""
+    late: list[bool] = []
+
+    async def finish(session: Any) -> None:
+        await ending.finish(session)
+        if not late:
+            late.append(True)
+            raise ExecutionTimeout("late", 50)
+
+    monkeypatch.setattr(bulk, "finish", finish)
+    assert await loading(lines(tmp_path / "x.ndjson", results(30))) == {"created": 30}
+    assert late
+    rows = await services.store.documents("requests").find(In("type", frozenset(("Observation",))))
+    assert len(rows) == 30
 
 
 class Death(BaseException):

@@ -152,7 +152,8 @@ class Direct:
         outcomes = [outcome for _, judged in ready for outcome in judged.outcomes]
         parts = [part for _, judged in ready for part in judged.parts]
         for batch in _batches(part for part in parts if self._is_bulk(part)):
-            done = await self._patiently(partial(self._services.store.insert, [part.writes for part in batch]), job)
+            units = [part.writes for part in batch]
+            done = await self._patiently(partial(self._services.store.insert, units, job.doubt), job)
             left: list[Writes] = []
             for part, is_new in zip(batch, done, strict=True):
                 if is_new:
@@ -276,7 +277,7 @@ class Direct:
                 if loop.time() > deadline:
                     raise
                 if job is not None:
-                    job.is_uncertain = True
+                    job.doubt()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
 

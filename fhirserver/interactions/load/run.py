@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
@@ -26,7 +27,6 @@ BATCH_BYTES: Final = 2 * 1024 * 1024
 CHECKPOINT_SECONDS: Final = 1.0
 
 R = TypeVar("R")
-_Portion = tuple[list[Text], int]
 _Batch = tuple[list[Text], list[R], int]
 
 
@@ -63,6 +63,10 @@ class Job:
     units: Units
     run: str
     is_uncertain: bool
+
+    def doubt(self) -> None:
+        """From now on what is found stored may have been written by this load."""
+        self.is_uncertain = True
 
 
 @dataclass(slots=True)
@@ -177,22 +181,18 @@ class _Loading(Generic[R]):
 
     async def _judged(self, reader: Reader) -> AsyncGenerator[_Batch[R], None]:
         """The batches in their order, judged ahead as far as the target likes: so many are in memory, however long the file is."""
-        portions, turn = _portions(reader), asyncio.Lock()
-        ahead = deque(asyncio.create_task(self._next(portions, turn)) for _ in range(self._target.ahead))
+        # Read in the loop: it takes a hundredth of the time, and memory that every thread in turn asks for is not given back.
+        portions = ((*each, asyncio.create_task(self._target.judge(each[0], self._job))) for each in _portions(reader))
+        ahead = deque(islice(portions, self._target.ahead))
         try:
-            while (batch := await ahead.popleft()) is not None:
-                ahead.append(asyncio.create_task(self._next(portions, turn)))
-                yield batch
+            while ahead:
+                texts, position, judging = ahead[0]
+                ready = await judging
+                ahead.popleft()
+                ahead.extend(islice(portions, 1))
+                yield texts, ready, position
         finally:
-            await _cancelled(ahead)
-
-    async def _next(self, portions: Iterator[_Portion], turn: asyncio.Lock) -> _Batch[R] | None:
-        async with turn:  # which those that wait get in the order in which they came
-            portion = await asyncio.to_thread(next, portions, None)
-        if portion is None:
-            return None
-        texts, position = portion
-        return texts, await self._target.judge(texts, self._job), position
+            await _cancelled([task for _, _, task in ahead])
 
     def _note(self, texts: Sequence[Text], outcomes: Sequence[Outcome]) -> None:
         report, is_lines = self._means.report, self._source.is_lines
@@ -210,8 +210,8 @@ async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _portions(reader: Reader) -> Iterator[_Portion]:
-    """Runs on a thread: the texts that are left, and how much of the file was read."""
+def _portions(reader: Reader) -> Iterator[tuple[list[Text], int]]:
+    """The texts that are left, and how much of the file was read."""
     texts: list[Text] = []
     size = 0
     for text in reader.texts():

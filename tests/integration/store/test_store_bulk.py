@@ -55,11 +55,11 @@ async def test_a_batch_that_takes_too_long_goes_in_halves(
     sizes: list[int] = []
     whole = bulk.Bulk._until
 
-    async def until(self: bulk.Bulk, session: Any, units: Any) -> list[bool]:
+    async def until(self: bulk.Bulk, session: Any, units: Any, in_doubt: Any) -> list[bool]:
         sizes.append(len(units))
         if len(units) > 2:
             raise bulk._Slow
-        return await whole(self, session, units)
+        return await whole(self, session, units, in_doubt)
 
     monkeypatch.setattr(bulk.Bulk, "_until", until)
     units = [prepared(store, writing, f"o{number}") for number in range(5)]
