@@ -50,16 +50,14 @@ class Plan:
 
     def time_limit(self, query_ms: int) -> int:
         """Milliseconds that a query of this search may take."""
-        return query_ms if self.is_served else max(query_ms // UNSERVED, 1)
+        return _time_limit(query_ms, is_served=self.is_served)
 
 
 def plan(request: SearchRequest, wanted: Expression, leads: frozenset[str] = frozenset()) -> Plan:
     """The plan of a search; `wanted` is its expression with the permit, `leads` are those of indexes beside the table."""
     asked = paging.order_of(request.sort) if request.sort else None
     resource_type, expression = request.resource_type, request.expression
-    index = indexes.choose(resource_type, expression, asked)
-    if index is None or not index.narrows:
-        wanted, expression, index = _aided(resource_type, wanted, expression, index)
+    wanted, expression, index = _led(resource_type, wanted, expression, asked)
     # Without `_sort` any order will do: the one that the index has costs nothing.
     order = asked or (index.order if index is not None else indexes.BY_ID)
     is_served = index is not None or isinstance(expression, All) or indexes.serves(resource_type, expression, leads)
@@ -81,7 +79,7 @@ class Way:
 
     def time_limit(self, query_ms: int) -> int:
         """Milliseconds that the query may take."""
-        return query_ms if self.is_served else max(query_ms // UNSERVED, 1)
+        return _time_limit(query_ms, is_served=self.is_served)
 
 
 def led(resource_type: str, expression: Expression, wanted: Expression) -> Way:
@@ -89,9 +87,7 @@ def led(resource_type: str, expression: Expression, wanted: Expression) -> Way:
     terms = expression.terms if isinstance(expression, And) else (expression,)
     if any(isinstance(term, In) and term.path == "_id" for term in terms):
         return Way(wanted, None, "_id_", is_served=True, is_narrow=True)
-    index = indexes.choose(resource_type, expression, None)
-    if index is None or not index.narrows:
-        wanted, expression, index = _aided(resource_type, wanted, expression, index)
+    wanted, expression, index = _led(resource_type, wanted, expression, None)
     if index is not None:
         return Way(wanted, index, index.name, is_served=True, is_narrow=index.narrows)
     is_served = isinstance(expression, All) or indexes.serves(resource_type, expression)
@@ -109,6 +105,20 @@ def is_of_values(expression: Expression) -> bool:
             return path.startswith(("index.", "sort."))
         case _:
             return False
+
+
+def _time_limit(query_ms: int, *, is_served: bool) -> int:
+    return query_ms if is_served else max(query_ms // UNSERVED, 1)
+
+
+def _led(
+    resource_type: str, wanted: Expression, expression: Expression, order: Order | None
+) -> tuple[Expression, Expression, Index | None]:
+    """The condition with the permit and the one asked for, with what leads to an index that serves them; and that index."""
+    index = indexes.choose(resource_type, expression, order)
+    if index is not None and index.narrows:
+        return wanted, expression, index
+    return _aided(resource_type, wanted, expression, index)
 
 
 def _aided(
