@@ -93,6 +93,8 @@ def test_what_takes_too_much_is_ended_and_said(kind: str, monkeypatch: pytest.Mo
     elements, resource = COSTLY[kind]
     found = VALIDATOR.conformance(resource, [], Shelf({"costly": profile_of(*elements)}), ["urn:p:costly"])
     assert [(each.severity, each.code) for each in found if each.code == "too-costly"] == [("warning", "too-costly")]
+    # The end is the end: it is not come to again and again.
+    assert len([each for each in found if "could not be evaluated" in each.diagnostics]) <= 1
 
 
 def test_names_are_given_once() -> None:
