@@ -47,3 +47,42 @@ def test_several_files_and_one_that_is_not_there(tmp_path: Path, capsys: pytest.
     seen = capsys.readouterr()
     assert seen.out == f"{file}: {OK}\n"
     assert "none.json cannot be read" in seen.err
+
+
+PROFILE = """{"resourceType": "StructureDefinition", "url": "urn:p", "name": "P", "status": "draft", "kind": "resource", "abstract": false,
+ "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+ "differential": {"element": [{"id": "Patient.name", "path": "Patient.name", "min": 1}]}}"""
+MISSING = 'error: Patient.name: "name" is missing; the profile urn:p asks for it.'
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "code", "lines"),
+    [
+        (["--profile", "urn:p"], FINE, 1, [MISSING]),
+        ([], FINE.replace("{", '{"meta": {"profile": ["urn:p"]}, ', 1), 1, [MISSING]),
+        ([], FINE, 0, [OK]),
+        (["--profile", "http://hl7.org/fhir/StructureDefinition/Patient"], FINE, 0, [OK]),
+    ],
+)
+def test_profiles_are_read_from_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str, code: int, lines: list[str]
+) -> None:
+    file, known = tmp_path / "a.json", tmp_path / "p.json"
+    file.write_text(text, encoding="utf-8")
+    known.write_text(PROFILE, encoding="utf-8")
+    assert main(["validate", *options, "--known", str(known), str(file)]) == code
+    assert capsys.readouterr().out.splitlines() == [f"{file}: {line}" for line in lines]
+
+
+def test_a_profile_that_no_file_holds_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(FINE, encoding="utf-8")
+    assert main(["validate", "--profile", "urn:q", str(file)]) == 1
+    assert "urn:q is not known here" in capsys.readouterr().out
+
+
+def test_what_is_to_be_known_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("{", encoding="utf-8")
+    assert main(["validate", "--known", str(file), str(file)]) == 1
+    assert "cannot be read" in capsys.readouterr().err
