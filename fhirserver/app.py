@@ -243,12 +243,12 @@ def _openapi(definitions: Definitions, settings: Settings) -> Callable[[], Await
 
 
 def _made_once(make: Callable[[], bytes]) -> Callable[[], Awaitable[bytes]]:
-    """What is made when it is first asked for, beside the loop: it goes through every type."""
+    """What is made when it is first asked for, beside the loop: it goes through every type. What failed is tried again."""
     making: list[asyncio.Task[bytes]] = []
 
     async def made() -> bytes:
-        if not making:
-            making.append(asyncio.create_task(asyncio.to_thread(make)))
+        if not making or (making[0].done() and making[0].exception()):
+            making[:] = [asyncio.create_task(asyncio.to_thread(make))]
         return await asyncio.shield(making[0])
 
     return made

@@ -197,9 +197,10 @@ def members(definitions: Definitions) -> Mapping[str, frozenset[str]]:
 
 
 class Hosts:
-    """The hosts that are ours: the base URL's, and in open mode loopback under any port.
+    """The hosts that are ours: the base URL's; in open mode, and where the base URL is one of them, loopback's names under any port.
 
-    Links are never made from `Host`; a request for another host is refused, so that no other site's name leads here.
+    Links are never made from `Host`; a request for another host is refused, so that no other site's name leads here. Loopback's
+    names are no site's.
     """
 
     def __init__(self, base_url: str, *, open_mode: bool) -> None:
@@ -210,14 +211,14 @@ class Hosts:
         if parts.port is None:
             names.add(host + default)
         self._exact = frozenset(name.encode() for name in names)
-        self._open_mode = open_mode
+        self._with_loopback = open_mode or _is_loopback(host.encode())
         self._refusal = f"This server does not answer for that host. Its address is {base_url}"
 
     def check(self, host: bytes | None) -> None:
         """Raises Misdirected for a host that is not ours."""
         if host in self._exact:
             return
-        if host is None or not (host.lower() in self._exact or (self._open_mode and _is_loopback(host))):
+        if host is None or not (host.lower() in self._exact or (self._with_loopback and _is_loopback(host))):
             raise Misdirected(self._refusal)
 
 

@@ -42,3 +42,8 @@ async def test_the_document_needs_no_token_and_is_the_same_each_time(gated: Serv
     assert answer.json()["openapi"] == "3.1.0"
     assert answer.json()["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
     assert (await gated("GET", "//openapi.json")).content == answer.content
+
+
+async def test_the_front_door_leads_to_the_page(gated: Server) -> None:
+    answer = await gated("GET", "//")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")

@@ -197,8 +197,9 @@ async def test_metrics_are_for_a_system_token_from_anywhere(gated: Server) -> No
         assert (await client.get("/metrics")).status_code == 401
 
 
-async def test_loopback_under_another_name_is_for_open_mode_only(gated: Server) -> None:
-    assert (await gated("GET", "/metadata", headers={"host": "localhost:8000"})).status_code == 421
+async def test_loopback_answers_under_each_of_its_names(gated: Server) -> None:
+    assert (await gated("GET", "/metadata", headers={"host": "localhost:8000"})).status_code == 200
+    assert (await gated("GET", "/metadata", headers={"host": "localhost.evil.example:8000"})).status_code == 421
 
 
 async def test_a_header_sent_twice_is_one_list(gated: Server, her: dict[str, str]) -> None:

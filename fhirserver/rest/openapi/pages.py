@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -75,6 +75,10 @@ def pages(document: Callable[[], Awaitable[bytes]]) -> APIRouter:
     @routes.get("/openapi.json")
     async def openapi() -> Response:
         return Response(await document(), media_type="application/json", headers=_HEADERS)
+
+    @routes.get("/")
+    async def front() -> Response:
+        return RedirectResponse("docs", headers=_HEADERS)
 
     @routes.get("/docs")
     async def docs() -> Response:

@@ -146,7 +146,12 @@ HOSTS = [
     ("https://fhir.example.org:443/fhir", False, b"fhir.example.org", True),
     ("http://fhir.example.org/fhir", False, b"fhir.example.org:8080", False),
     ("http://127.0.0.1:8000/fhir", False, b"127.0.0.1:8000", True),
-    ("http://127.0.0.1:8000/fhir", False, b"localhost:8000", False),
+    ("http://127.0.0.1:8000/fhir", False, b"localhost:8000", True),
+    ("http://localhost:8000/fhir", False, b"127.0.0.1:8000", True),
+    ("http://fhir.example.org/fhir", False, b"localhost", False),
+    ("http://fhir.example.org/fhir", True, b"localhost", True),
+    ("http://127.0.0.1:8000/fhir", False, b"localhost.evil.example", False),
+    ("http://127.0.0.1.evil.example/fhir", False, b"localhost", False),
     ("http://127.0.0.1:8000/fhir", True, b"localhost:9", True),
     ("http://127.0.0.1:8000/fhir", True, b"[::1]:8000", True),
     ("http://127.0.0.1:8000/fhir", True, b"localhost.evil.example", False),
@@ -158,7 +163,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("base_url", "open_mode", "host", "is_ours"), HOSTS)
-def test_only_the_base_urls_host_and_in_open_mode_loopback_are_ours(
+def test_only_the_base_urls_host_and_where_it_is_safe_loopback_are_ours(
     base_url: str, open_mode: bool, host: bytes | None, is_ours: bool
 ) -> None:
     hosts = Hosts(base_url, open_mode=open_mode)
