@@ -23,7 +23,7 @@ _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-serv
 
 _FURTHER = {
     "_type": "The types that a search of everything goes through; all that there are, if none is named.",
-    "_list": "What a List names. The functional lists ($current-...) are not kept.",
+    "_list": "What a List names. What is on the current lists ($current-problems, ...) is decided from the records.",
     "_has": "Reverse chains, up to three deep; chained parameters go up to three references far.",
     "_filter": "The whole grammar; each operator on the parameter types that can be compared so.",
 }
@@ -122,9 +122,9 @@ def _resource(
     if operations := _operations((Level.TYPE, Level.INSTANCE), resource_type):
         resource["operation"] = operations
     if includes:
-        resource["searchInclude"] = [f"{resource_type}:*", *includes]
+        resource["searchInclude"] = ["*", f"{resource_type}:*", *includes]
     if pointing:
-        resource["searchRevInclude"] = list(pointing)
+        resource["searchRevInclude"] = ["*", *pointing]
     resource["searchParam"] = [_parameter(each) for _, each in sorted(parameters.items())]
     return resource
 
