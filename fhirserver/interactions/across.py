@@ -32,7 +32,9 @@ async def search_system(context: Context, asked: AcrossRequest, *, query: str, c
     requests = [await answered(context, request) for request in asked.requests]
     # Side by side: what the gate reads in one turn is one query.
     permits = await asyncio.gather(*(permit_of(context, request) for request in requests))
-    audience, count = context.audience(query), requests[0].count
+    # A place in the pages is the number of a type: of the types that were gone through, not of those of another token.
+    types = "" if asked.is_named else ",".join(each.resource_type for each in requests)
+    audience, count = context.audience(f"{query} {types}"), requests[0].count
     if cursor is not None:
         opened = services.store.cursor.open_(cursor, audience=audience, now=services.clock())
         if opened["count"] != count:

@@ -452,3 +452,20 @@ async def test_two_worlds_are_one_for_thousands_of_searches(worlds: Worlds) -> N
     """The same, for longer."""
     for who, path in _searches(range(1_000, 4_000)):
         await worlds.same(who, path)
+
+
+async def test_a_page_of_everything_is_good_for_the_types_that_the_token_reached(worlds: Worlds) -> None:
+    """SC-09: two tokens of one doctor that reach different types."""
+    wide, narrow = worlds.tokens["doctor"][0], worlds.tokens["narrow"][0]
+    for one, other in ((wide, narrow), (narrow, wide)):
+        first = await worlds.full.asks(one, "GET", "?_count=1")
+        following = next(each["url"] for each in first.json()["link"] if each["relation"] == "next").partition("/fhir")[
+            2
+        ]
+        assert (await worlds.full.asks(one, "GET", following)).status_code == 200
+        assert (await worlds.full.asks(other, "GET", following)).status_code == 400
+    types = {
+        each["resource"]["resourceType"]
+        for each in (await worlds.full.asks(narrow, "GET", "?_count=50")).json()["entry"]
+    }
+    assert types <= {"Patient", "Organization"}
