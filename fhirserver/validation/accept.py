@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 from fhirserver.fhirpath import Environment, FhirPathError
@@ -38,7 +37,7 @@ _STUMBLES = (KeyError, TypeError, AttributeError, FhirPathError)
 
 
 class Acceptor:
-    """The fast reader of all types; each is made when first asked for."""
+    """The fast reader of all types, for one thread; each is made when first asked for."""
 
     def __init__(self, shapes: Shapes, rules: Rules) -> None:
         self._shapes = shapes
@@ -47,7 +46,6 @@ class Acceptor:
         self._warnings: dict[str, tuple[Rule, ...]] = {}
         self._of_containers: dict[str, tuple[Rule, ...]] = {}
         # The checks take nothing but the value, so what rules need to know besides stands here, one resource at a time.
-        self._lock = Lock()
         self._environment = Environment(None)
         self._is_inner = False
         self._is_contained = False
@@ -55,6 +53,8 @@ class Acceptor:
         self._is_odd = False
         self._owner: dict[str, Any] = {}
         """The resource that `#` references are of."""
+        self._container: Container | None = None
+        """What they see of it, once one of them asks."""
         self._invariants = Invariants(shapes, rules)
         self._known: set[tuple[int, bytes]] = set()
         self._remembering = 0
@@ -65,23 +65,22 @@ class Acceptor:
 
     def advice(self, resource: Any) -> Sequence[Issue] | None:
         """The warnings about a valid resource; None if it is not surely valid."""
-        with self._lock:
-            environment = self._environment
-            environment.steps, environment.root = Environment.steps, None
-            self._is_inner = self._is_contained = self._is_advised = False
-            try:
-                if not self._resource(resource):
-                    return None
-                environment.resource = resource
-                type = resource["resourceType"]
-                warnings = [
-                    broken(rule, resource, self._shapes[type], type)
-                    for rule in self._warnings[type]
-                    if not rule.holds(resource, environment)
-                ]
-            except _STUMBLES:
-                # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
+        environment = self._environment
+        environment.steps, environment.root = Environment.steps, None
+        self._is_inner = self._is_contained = self._is_advised = False
+        try:
+            if not self._resource(resource):
                 return None
+            environment.resource = resource
+            type = resource["resourceType"]
+            warnings = [
+                broken(rule, resource, self._shapes[type], type)
+                for rule in self._warnings[type]
+                if not rule.holds(resource, environment)
+            ]
+        except _STUMBLES:
+            # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
+            return None
         # Only the walk knows the places of what lies deeper.
         return self._invariants.issues(resource) if self._is_advised else warnings
 
@@ -93,7 +92,7 @@ class Acceptor:
         environment, outer, owner = self._environment, self._environment.resource, self._owner
         environment.resource = value
         if not self._is_contained:
-            self._owner = value
+            self._owner, self._container = value, None
         if not check(value):
             return False
         if "contained" in value:
@@ -106,7 +105,9 @@ class Acceptor:
                 rule.holds(value, environment) or (self._is_contained and rule.key in NOT_CONTAINED)
                 for rule in self._warnings[type]
             )
-        environment.resource, self._owner = outer, owner
+        environment.resource = outer
+        if not self._is_contained:
+            self._owner, self._container = owner, None
         return True
 
     def _made(self, type: str) -> Check | None:
@@ -210,7 +211,9 @@ class Acceptor:
             is_odd, self._is_odd = self._is_odd or "type" in value, outer
             if not found or not is_odd:
                 return bool(found)
-            return reference_fault(value, targets, Container.of(self._owner), types) is None
+            if self._container is None:
+                self._container = Container.of(self._owner)
+            return reference_fault(value, targets, self._container, types) is None
 
         return refers, text
 

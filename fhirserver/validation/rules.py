@@ -61,28 +61,42 @@ def _shows_something(value: Any, environment: Environment) -> bool:
 
 
 def _referred_to(holds: Holds) -> Holds:
-    """`dom-3`, of which the common case is seen without the whole expression: every contained id stands in a reference."""
+    """`dom-3`, of which most is seen without the whole expression: every contained id stands in a reference, or one nowhere."""
 
     def held(value: Any, environment: Environment) -> bool | None:
         contained = value.get("contained")
         if not contained:
             return True
-        references = set()
-        stack: list[Any] = [value]
-        while stack:
-            each = stack.pop()
-            if isinstance(each, dict):
-                text = each.get("reference")
-                if isinstance(text, str):
-                    references.add(text)
-                stack.extend(item for item in each.values() if isinstance(item, dict | list))
-            else:
-                stack.extend(item for item in each if isinstance(item, dict | list))
-        if all("id" in each and f"#{each['id']}" in references for each in contained):
+        references, texts = _told(value)
+        doubtful = [each for each in contained if "id" not in each or f"#{each['id']}" not in references]
+        if not doubtful:
             return True
+        # The expression looks at every element for each contained resource.
+        if any("id" in each and f"#{each['id']}" not in texts and "#" not in _told(each)[1] for each in doubtful):
+            return False
         return holds(value, environment)
 
     return held
+
+
+def _told(value: Any) -> tuple[set[str], set[str]]:
+    """The texts of the references within a value, and all its texts."""
+    references: set[str] = set()
+    texts: set[str] = set()
+    stack: list[Any] = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, dict):
+            text = each.get("reference")
+            if isinstance(text, str):
+                references.add(text)
+            each = each.values()
+        for item in each:
+            if isinstance(item, str):
+                texts.add(item)
+            elif isinstance(item, dict | list):
+                stack.append(item)
+    return references, texts
 
 
 # R4 writes both rules as htmlChecks() and tells them apart in words.

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import local
 from typing import Any
 
 from fhirserver.definitions import Definitions
@@ -31,15 +32,18 @@ class Validator:
         self.definitions = definitions
         self._shapes = Shapes(definitions)
         rules = Rules(definitions)
-        self._acceptor = Acceptor(self._shapes, rules)
+        self._rules = rules
+        # Each thread has its own: a large resource is read beside the event loop, which must not wait for it.
+        self._own = local()
         self._invariants = Invariants(self._shapes, rules)
         self._checks = tuple(checks)
         self._conformance = Conformance(self._shapes, rules)
 
     def prepare(self, resource_types: Iterable[str]) -> None:
         """Make the tables of these types now, not with the first resource of each."""
+        acceptor = self._acceptor()
         for resource_type in resource_types:
-            self._acceptor.accepts({"resourceType": resource_type})
+            acceptor.accepts({"resourceType": resource_type})
 
     def validate(self, resource: Any, *, resource_type: str | None = None) -> list[Issue]:
         """All issues of a parsed resource; if it is valid, warnings at most. `resource_type` is the type that it must have."""
@@ -49,7 +53,7 @@ class Validator:
             if isinstance(found, str) and found != resource_type:
                 sentence = f"The resource is of another type; {resource_type} is expected here."
                 return [Issue("error", "structure", sentence, "resourceType")]
-        advice = self._acceptor.advice(resource)
+        advice = self._acceptor().advice(resource)
         if advice is not None:
             issues.extend(advice)
         else:
@@ -60,6 +64,13 @@ class Validator:
             for check in self._checks:
                 issues.extend(check(resource))
         return issues
+
+    def _acceptor(self) -> Acceptor:
+        """That of this thread."""
+        found: Acceptor | None = getattr(self._own, "acceptor", None)
+        if found is None:
+            found = self._own.acceptor = Acceptor(self._shapes, self._rules)
+        return found
 
     def profile(self, definition: Mapping[str, Any], find: Find) -> Profile | None:
         """A profile, read; None if it is none of R4's types. `find` gives the StructureDefinition of a canonical."""

@@ -16,9 +16,10 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.read import read
 from fhirserver.interactions.terminology import judged
-from fhirserver.model.json import parse
+from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, operation_outcome
 from fhirserver.model.resource import Resource
+from fhirserver.store.pace import beside
 from fhirserver.validation import complete, error_for
 
 _MODES: Final = ("create", "update", "delete", "profile")
@@ -49,11 +50,12 @@ async def _issues(context: Context, invocation: Invocation, mode: str | None, re
     """What refuses a write of the resource; if nothing does, why that very write would be refused that the mode asks about."""
     type, validator = invocation.resource_type, context.services.validator
     if mode not in ("create", "update") or not isinstance(resource, dict) or resource.get("resourceType") != type:
-        return validator.validate(resource, resource_type=type)
+        return await beside(len(dump(resource)), lambda: validator.validate(resource, resource_type=type))
     is_create = mode == "create"
     id = invocation.id or resource.get("id")
     # An id of a new resource is the server's to give: what was sent is not looked at.
-    issues = validator.validate(identified(resource, "new" if is_create else resource.get("id", "none")))
+    named = identified(resource, "new" if is_create else resource.get("id", "none"))
+    issues = await beside(len(dump(named)), lambda: validator.validate(named))
     if not is_create and (id is None or resource.get("id") != id):
         issues.append(Issue("error", "value", _NOT_THIS_ID if "id" in resource else _NO_ID, f"{type}.id"))
     if error_for(issues) is None:

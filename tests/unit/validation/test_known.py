@@ -90,7 +90,7 @@ def test_what_is_known_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     validator = Validator(load())
     for number in range(20):
         assert validator.validate(observation(method={"text": str(number)})) == validator.validate(observation())
-        assert len(validator._acceptor._known) <= 5
+        assert len(validator._acceptor()._known) <= 5
     long = observation(method={"text": "x" * 2_000})
     validator.validate(long)
-    assert not any(len(text) > 2_000 for _, text in validator._acceptor._known)
+    assert not any(len(text) > 2_000 for _, text in validator._acceptor()._known)
