@@ -161,7 +161,8 @@ class Extraction:
         """The element's content does not come again: it is read each time."""
         self._changing.add(key)
         self._readings = {}
-        self._elements = {each: element for each, element in self._elements.items() if each[0] != key}
+        # A tuple: large resources are read on threads, which may add to them meanwhile.
+        self._elements = {each: element for each, element in tuple(self._elements.items()) if each[0] != key}
 
     def _reading(self, elements: tuple[str, ...]) -> Reading:
         shape = self.plan.shape(elements)
