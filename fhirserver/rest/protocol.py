@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from fhirserver.model.outcome import Issue
 from fhirserver.rest.responses import EVERY_ANSWER, Answer, outcome
@@ -43,9 +43,13 @@ class Protocol(HttpToolsProtocol):
     """Bytes of the headers that are known."""
     _pending = 0
     """Bytes that came before the headers were whole."""
+    _is_refused = False
+    """Whether nothing more is read, since it could not be."""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
+        if self._is_refused:
+            return
         if not self._within:
             data = self._held + data
             self._held = b""
@@ -93,12 +97,22 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, answer: Answer) -> None:
         if self.transport.is_closing():
             return
+        if self._answers_another():
+            self.cycle.keep_alive = False  # that answer goes out whole, and is the last one
+            self._is_refused = True
+            return
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}".encode()]
         own = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
         headers = [*self.server_state.default_headers, *EVERY_ANSWER, *own, (b"connection", b"close")]
         lines += [b"%b: %b" % header for header in headers]
         self.transport.write(b"\r\n".join((*lines, b"", answer.body)))
         self.transport.close()
+
+    def _answers_another(self) -> bool:
+        """Whether what cannot be read stands behind a request that is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_behind = self._in_head or not self._within
+        return is_behind and cycle is not None and not cycle.response_complete
 
 
 class _TooLarge(Exception):

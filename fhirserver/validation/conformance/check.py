@@ -31,7 +31,7 @@ class Check:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._slices = Slices(session, self.conforms, self.keeps)
-        self._decided: dict[tuple[int, str], bool] = {}
+        self._decided: dict[tuple[int | str, str], bool] = {}
 
     def issues(self, item: Item, profile: Profile) -> Iterator[Issue]:
         """Everything in which the item leaves the profile."""
@@ -46,7 +46,8 @@ class Check:
 
     def conforms(self, item: Item, profile: Profile) -> bool:
         """Whether there is no error. An item that is being judged is taken to conform: else profiles could ask in circles."""
-        key = (id(item.value), profile.url)
+        # Equal primitives may be one object, so their places tell them apart; those of what is referred to in circles would not end.
+        key = (item.place if item.is_primitive else id(item.value), profile.url)
         if key not in self._decided:
             self._decided[key] = True
             self._decided[key] = not any(each.severity == "error" for each in self.issues(item, profile))

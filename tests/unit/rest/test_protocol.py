@@ -122,6 +122,14 @@ async def test_a_request_sent_ahead_keeps_the_bytes_of_its_body() -> None:
     assert (await Connection().takes(first + second[:9], second[9:] + body))[1][3] == body
 
 
+async def test_what_cannot_be_read_takes_no_answer_from_the_request_before_it() -> None:
+    connection = Connection()
+    assert len(await connection.takes(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n" + b"garbage\r\n\r\n", b"GET /b")) == 1
+    assert connection.wire.written.startswith(b"HTTP/1.1 204")
+    assert connection.wire.written.count(b"HTTP/1.1") == 1
+    assert connection.wire.closed
+
+
 REFUSED = {
     "a word": (b"garbage\r\n\r\n", 501, "not-supported"),
     "a method that nobody knows": (b"FOO /fhir/Patient HTTP/1.1\r\n" + HOST + b"\r\n", 501, "not-supported"),
