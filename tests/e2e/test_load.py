@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ def test_a_load_that_is_killed_again_and_again_doubles_and_loses_nothing(
         seen = kill_after_more(process, seen, lambda: int(observations.count_documents({})), children)
         assert len(children) == 2
         wait_until_gone(children)
+        # What it had begun MongoDB would end by itself, after a minute or two.
+        observations.database.client.admin.command("killAllSessions", [])
     last = load(tmp_path, *words, **variables)
     assert said(last) == {"created": len(sent), "refused": 1}, last.stderr
     assert observations.count_documents({}) == observations.count_documents({"version": 1}) == 4_000
@@ -226,17 +229,20 @@ def kill_after_more(process: subprocess.Popen[Any], seen: int, count: Any, child
     deadline = time.monotonic() + 120
     while process.poll() is None and count() == seen:
         assert time.monotonic() < deadline
+        if children is not None:
+            children |= begun_by(process.pid)
         time.sleep(0.02)
-    if children is not None:
-        children |= {int(pid) for each in tasks(process.pid) for pid in (each / "children").read_text().split()}
     process.kill()
     process.wait()
     return int(count())
 
 
-def tasks(pid: int) -> list[Path]:
-    """The threads of a process."""
-    return list(Path(f"/proc/{pid}/task").iterdir())
+def begun_by(pid: int) -> set[int]:
+    """The processes that a process has begun, if it is there yet."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        return {int(child) for each in threads for child in (each / "children").read_text().split()}
+    return set()
 
 
 def wait_until_gone(pids: set[int]) -> None:

@@ -19,7 +19,18 @@ from fhirserver.access.principal import OPEN
 from fhirserver.app import create_app
 from fhirserver.bench import data
 from fhirserver.interactions.context import Context, Services
-from fhirserver.interactions.load import Direct, Job, Means, Outcome, Processes, Progress, Report, load, processes
+from fhirserver.interactions.load import (
+    Direct,
+    Job,
+    Means,
+    Outcome,
+    Processes,
+    Progress,
+    Report,
+    Source,
+    load,
+    processes,
+)
 from fhirserver.interactions.load import run as running
 from fhirserver.interactions.load.direct import Ready
 from fhirserver.interactions.load.judge import Portion
@@ -251,5 +262,5 @@ async def test_what_is_judged_elsewhere_has_the_values_of_a_search_parameter_of_
     assert len({(row["generation"], str(row["index"])) for row in rows}) == 1
 
 
-def _source(folder: Path) -> running.Source:
-    return running.Source.of(lines(folder / "empty.ndjson", []))
+def _source(folder: Path) -> Source:
+    return Source.of(lines(folder / "empty.ndjson", []))

@@ -37,8 +37,9 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 ROWS: Final = "loads"
 SIDE_BY_SIDE: Final = 100
 """Resources on the normal path at one time."""
-PATIENCE: Final = 60.0
-"""Seconds for which a database that cannot be reached is asked again."""
+PATIENCE: Final = 120.0
+"""Seconds for which a database that cannot be reached, or holds what a killed load began, is asked again: MongoDB ends a transaction of
+60 seconds, and looks for them every 30."""
 
 NORMAL_PATH: Final = frozenset(
     ("Consent", "PractitionerRole", "Organization", "CareTeam", "Group", "RelatedPerson", "SearchParameter")
