@@ -182,7 +182,7 @@ def _further() -> Iterator[Asked]:
 
 
 async def test_two_worlds_answer_alike_to_all_of_it(worlds: Worlds) -> None:
-    """access.md 3.9: SC-01, SC-15 to SC-22, SC-30, SC-36, SC-41, in combinations."""
+    """SC-01, SC-15 to SC-22, SC-30, SC-36, SC-41, in combinations."""
     statuses = set()
     for method, path, body, headers in asked():
         for who in ("doctor", "anna", "laboratory", "narrow"):

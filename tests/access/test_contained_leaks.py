@@ -169,7 +169,7 @@ CASES = {
 
 @pytest.mark.parametrize("row", CASES)
 async def test_what_is_hidden_changes_no_byte(filled: Worlds, row: str) -> None:
-    """access.md 3.9, by its rows."""
+    """By the rows of the matrix of leaks."""
     for who in WHO:
         for path in CASES[row]:
             assert await filled.same(who, path) in (200, 400, 403), path

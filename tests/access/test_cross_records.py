@@ -1,4 +1,4 @@
-"""What is of one patient's record does not refer to what is of another's: access.md 3.9, WG-05.
+"""What is of one patient's record does not refer to what is of another's: WG-05.
 
 Judged of what the sender itself writes, and, with the setting `referential_integrity`, of what it sees; a target that is hidden
 is never told from one that is absent.

@@ -1,7 +1,7 @@
 """Bundles and conditional interactions: what the caller may not see changes no byte of any answer.
 
-Each request is sent twice: once it meets hidden records, once none at all. Rows of `access.md` 3.9 are named by their ids. The
-laboratory's key (`data.md` 6) is the one documented oracle here, and pinned down at the end.
+Each request is sent twice: once it meets hidden records, once none at all. Rows of the matrix of leaks are named by their ids. The
+laboratory's key is the one documented oracle here, and pinned down at the end.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def seen(answer: httpx.Response, names: dict[str, str]) -> tuple[int, str, list[
 @pytest.mark.parametrize("many", ["1", "2", "3"], ids=["one", "two", "hundreds"])
 @pytest.mark.parametrize("case", CASES)
 async def test_a_hidden_match_is_no_match(world: World, doctor: str, case: str, many: str) -> None:
-    """access.md 3.3: matches are those that the caller sees; a hidden one counts as none."""
+    """Matches are those that the caller sees; a hidden one counts as none."""
     method, path, options = CASES[case]
     answers = []
     for value, id, patient in ((HIDDEN, "leak-1", "boris"), (ABSENT, "none-1", "nobod")):
@@ -230,7 +230,7 @@ async def test_criteria_need_the_scope_to_search(world: World, scope: str) -> No
 
 
 async def test_each_entry_is_decided_by_itself(world: World, doctor: str, stranger: str) -> None:
-    """access.md 3.3: a batch entry is a request of its own; a transaction fails as a whole."""
+    """A batch entry is a request of its own; a transaction fails as a whole."""
     entries = [entry("GET", "Observation/anna-0"), entry("GET", "Observation/boris-0"), entry("GET", "Patient/anna")]
     for token, wanted in ((doctor, ["200", "404", "200"]), (stranger, ["404", "404", "404"])):
         answer = (await world.asks(token, "POST", "", json=bundle(*entries, type="batch"))).json()
@@ -299,7 +299,7 @@ def result(reference: str) -> dict[str, Any]:
 
 
 async def test_the_key_resolves_one_complete_identifier_to_one_patient(world: World, laboratory: str) -> None:
-    """data.md 6: without reading her; the id is all that the laboratory learns."""
+    """Without reading her; the id is all that the laboratory learns."""
     key = result(f"Patient?identifier=urn:leak|{HIDDEN}-1")
     answer = await world.asks(laboratory, "POST", "", json=key)
     assert answer.status_code == 200, answer.text
@@ -350,7 +350,7 @@ async def test_the_key_is_a_systems_and_for_what_it_may_create(world: World, doc
 
 
 async def test_who_tries_too_many_identifiers_has_to_wait(world: World) -> None:
-    """data.md 6: counted and limited; hits cost nothing."""
+    """Counted and limited; hits cost nothing."""
     services = world.gated.application.services
     assert services is not None
     keys = services.patient_keys

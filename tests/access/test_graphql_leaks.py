@@ -1,6 +1,6 @@
 """What a caller may not see changes no byte of an answer of `$graphql`: each hop is an interaction under a permit of its own.
 
-access.md SC-41, SC-01 to SC-11 as GraphQL has them: reads, references, searches, what refers back, counts and cursors. The oracle
+SC-41, SC-01 to SC-11 as GraphQL has them: reads, references, searches, what refers back, counts and cursors. The oracle
 of a search is the same search by REST.
 """
 
@@ -225,7 +225,7 @@ async def test_a_cursor_is_good_for_its_caller_and_query(world: World, tokens: d
 
 
 async def test_a_consent_that_is_withdrawn_counts_on_the_next_query(world: World) -> None:
-    """data.md 6: nothing of a decision is kept from one query to the next."""
+    """Nothing of a decision is kept from one query to the next."""
     await world.open.put({"resourceType": "Patient", "id": "galya", "name": [{"family": "galya"}]})
     await world.open.put(observation("galya-0", "galya"))
     await world.open.put(consent("galya-clinic", "galya", "Organization/clinic"))

@@ -86,7 +86,7 @@ def _without_when(body: bytes) -> bytes:
 async def test_hidden_and_absent_are_one_answer(
     world: World, stranger: str, doctor: str, case: tuple[str, str, dict[str, Any]], may: str
 ) -> None:
-    """data.md 5: absent, hidden, never existed: 404 and one constant text."""
+    """Absent, hidden, never existed: 404 and one constant text."""
     method, path, options = case
     token = doctor if may == "update" else stranger
     assert len(HIDDEN) <= len(ABSENT)
@@ -106,7 +106,7 @@ async def test_a_hidden_record_is_untouched_by_all_of_this(world: World) -> None
 
 
 async def test_an_id_that_a_client_may_assign_is_a_documented_oracle(world: World) -> None:
-    """data.md 5: such a client creates under an absent id, and is told 409 for a hidden one."""
+    """Such a client creates under an absent id, and is told 409 for a hidden one."""
     trusted = await world.token("Organization/laboratory", "system/Observation.cruds", may=("assign-ids",))
     taken = await world.asks(trusted, "PUT", f"/Observation/{HIDDEN}", json=observation(HIDDEN, "anna"))
     assert taken.status_code == 409

@@ -8,7 +8,7 @@ from tests.access.conftest import World, consent, observation
 async def test_a_revoked_consent_is_in_force_on_the_very_next_request(
     world: World, doctor: str, stranger: str, laboratory: str
 ) -> None:
-    """data.md 6: read from the primary in the same request."""
+    """Read from the primary in the same request."""
     await world.open.put({"resourceType": "Patient", "id": "vera", "name": [{"family": "vera"}]})
     vera = await world.token("Patient/vera", "patient/*.cruds", patient="vera")
     given = consent("vera-doctor", "vera", "PractitionerRole/doctor")

@@ -1,7 +1,7 @@
 """Operations and what shapes an answer: what the caller may not see changes no byte of any of it.
 
 Each request is answered in a world where hidden records stand beside hers, and in one where they do not; then the two are compared.
-Rows of `access.md` 3.9 are named by their ids.
+Rows of the matrix of leaks are named by their ids.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ async def test_the_cases_do_see_something(world: World, doctor: str) -> None:
 
 
 async def test_everything_is_hers_in_her_own_hands(world: World) -> None:
-    """data.md 6: Consents, Provenance and AuditEvents are for the patient whose they are."""
+    """Consents, Provenance and AuditEvents are for the patient whose they are."""
     await hide(world)
     carla = await world.token("Patient/carla", "patient/*.rs", patient="carla")
     everything = (await world.asks(carla, "GET", "/Patient/carla/$everything")).json()
@@ -301,7 +301,7 @@ async def test_a_token_without_the_scope_is_refused_before_any_data(world: World
 
 
 async def test_labels_are_raised_and_not_lowered(world: World, doctor: str) -> None:
-    """data.md 6 and WG-03, by the operations of meta: on what the doctor wrote herself."""
+    """WG-03, by the operations of meta: on what the doctor wrote herself."""
     written = await world.asks(doctor, "POST", "/Observation", json={**observation("x", "carla"), "id": "x"})
     assert written.status_code == 201, written.text
     id = written.json()["id"]

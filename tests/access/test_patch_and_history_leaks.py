@@ -1,6 +1,6 @@
 """What a caller may not see changes no byte of the answer to a patch, nor of a history of a type or of the system.
 
-access.md 3.3 and 3.4: patches are tried only on what is visible; a version is in a history only if it and the current one are.
+Patches are tried only on what is visible; a version is in a history only if it and the current one are.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ PATCHES: list[tuple[str, Any, dict[str, str]]] = [
 async def test_a_patch_of_the_hidden_is_a_patch_of_the_absent(
     world: World, doctor: str, stranger: str, anna: str, who: str, name: str, body: Any, headers: dict[str, str]
 ) -> None:
-    """T21, data.md 5: 404 and one text, whatever is tested, and before anything is tried."""
+    """T21: 404 and one text, whatever is tested, and before anything is tried."""
     token = {"doctor": doctor, "stranger": stranger, "anna": anna}[who]
     answers = [
         seen(await patches(world, token, f"/Observation/{id}", body, **headers), id) for id in (HIDDEN, ABSENT[:7])
@@ -160,7 +160,7 @@ async def test_a_patch_moves_no_record_to_another_patient(world: World, doctor: 
 
 
 async def test_a_patch_gives_a_consent_no_effect(world: World, stranger: str) -> None:
-    """data.md 6: the rule runs on the resulting state of every write path. A draft is not made active by its writer."""
+    """The rule runs on the resulting state of every write path. A draft is not made active by its writer."""
     star = await world.token("Organization/elsewhere", "system/*.cruds")
     draft = consent("x", "boris", "Practitioner/stranger", status="draft")
     made = await world.asks(star, "POST", "/Consent", json=draft)
@@ -370,7 +370,7 @@ async def test_scopes_open_the_histories_of_their_types(world: World) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 async def test_the_meta_of_the_hidden_is_the_meta_of_the_absent(world: World, doctor: str, method: str) -> None:
-    """data.md 5: one answer."""
+    """One answer."""
     answers = [
         seen(await world.asks(doctor, method, f"/Observation/{id}/$meta"), id) for id in (HIDDEN, ABSENT[: len(HIDDEN)])
     ]

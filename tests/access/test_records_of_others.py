@@ -52,7 +52,7 @@ async def family(world: World, doctor: str) -> Family:
 
 
 async def test_an_old_version_is_shown_where_its_owner_permits_it_too(family: Family) -> None:
-    """access.md 3.3: each version by its own facts, and the current one by its own."""
+    """Each version by its own facts, and the current one by its own."""
     id = family.id("moved")
     await family.put(observation(id, family.carl), observation(id, family.dora))
     assert (await family.asks(f"/Observation/{id}/_history/1")).json()["subject"]["reference"] == (
@@ -130,7 +130,7 @@ def mentioning(resource_type: str, id: str, owner: str, mentioned: str) -> dict[
 async def test_a_compartment_holds_what_mentions_the_patient_if_its_own_owner_permits(
     family: Family, resource_type: str
 ) -> None:
-    """compartmentdefinition-patient: by any of its parameters; access.md D6: each by its own owner's permit."""
+    """compartmentdefinition-patient: by any of its parameters; each by its own owner's permit."""
     path = f"/Patient/{family.carl}/{resource_type}?_total=accurate"
     permitted = mentioning(resource_type, family.id("doras"), family.dora, family.carl)
     await family.put(permitted)
@@ -163,7 +163,7 @@ async def test_the_patient_herself_finds_only_what_is_hers(family: Family) -> No
 
 
 async def test_a_binary_is_found_by_its_id_where_its_context_is_visible(family: Family) -> None:
-    """access.md 3.4, number 18: as it is read, so it is found, and not otherwise."""
+    """As it is read, so it is found, and not otherwise."""
     shown, hidden = (
         {
             "resourceType": "DocumentReference",

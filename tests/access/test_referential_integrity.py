@@ -1,6 +1,6 @@
 """With the setting `referential_integrity`: a hidden target is an absent one, and a hidden reference holds nothing up.
 
-access.md 3.3 and SC-19.
+SC-19.
 """
 
 from __future__ import annotations

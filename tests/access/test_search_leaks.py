@@ -183,7 +183,7 @@ CASES = {
 
 @pytest.mark.parametrize("row", CASES)
 async def test_what_is_hidden_changes_no_byte(worlds: Worlds, row: str) -> None:
-    """access.md 3.9, by its rows."""
+    """By the rows of the matrix of leaks."""
     for who in ("doctor", "anna", "laboratory"):
         for path in CASES[row]:
             assert await worlds.same(who, path) in (200, 400), path

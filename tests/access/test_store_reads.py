@@ -45,7 +45,7 @@ CLASSIFIED = Path(__file__).parent.parent / "data" / "store_functions.txt"
 
 
 def test_every_public_function_of_the_store_takes_a_permit_or_is_classified() -> None:
-    """house.md 8.7: no permit, no read."""
+    """No permit, no read."""
     rows = [line.split(None, 1) for line in CLASSIFIED.read_text(encoding="utf-8").splitlines() if line.strip()]
     assert all(len(row) == 2 for row in rows), "each row needs its reason"
     classified = {row[0] for row in rows}

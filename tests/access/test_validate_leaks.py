@@ -1,6 +1,6 @@
 """`$validate` tells of a write what the write itself would tell, and of the hidden what it tells of the absent.
 
-access.md 3.3; https://hl7.org/fhir/R4/resource-operation-validate.html
+https://hl7.org/fhir/R4/resource-operation-validate.html
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ async def total(client: httpx.AsyncClient, query: str) -> int:
     [pytest.param(3, id="3"), pytest.param(200, id="200", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
 )
 async def test_parallel_conditional_creates_make_one(tmp_path: Path, rounds: int) -> None:
-    """data.md 3: fifty writers on one criterion, on two servers, alone and inside transactions."""
+    """Fifty writers on one criterion, on two servers, alone and inside transactions."""
     (tmp_path / "second").mkdir()
     first = Server(tmp_path, "--auth", "none")
     await asyncio.to_thread(first.start)

@@ -199,7 +199,7 @@ async def test_a_list_says_that_it_is_not_all(server: Server) -> None:
 
 
 async def test_references_of_a_list_are_one_query(server: Server, finds: Finds) -> None:
-    """data.md 4: fifty references to fifty patients, and theirs to two practitioners, are a find each."""
+    """Fifty references to fifty patients, and theirs to two practitioners, are a find each."""
     query = "{ObservationList(_count: 50){subject{resource(type: Patient){id generalPractitioner{resource{id}}}}}}"
     finds.sent.clear()
     found = await asked(server, query)

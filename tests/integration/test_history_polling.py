@@ -97,7 +97,7 @@ async def poll(server: Server, address: str) -> tuple[set[tuple[str, str]], str]
 async def test_a_poller_misses_nothing(
     server: Server, settings: Settings, new_id: str, path: str, sort: str, changes: int
 ) -> None:
-    """data.md 1: whoever polls `_since` that instant misses nothing, and may see a few entries twice."""
+    """Whoever polls `_since` that instant misses nothing, and may see a few entries twice."""
     _, since = await poll(server, f"{path}?_since=2999")
     seen: set[tuple[str, str]] = set()
     rounds = 0

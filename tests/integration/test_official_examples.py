@@ -41,7 +41,7 @@ def listed() -> set[str]:
 
 
 async def test_the_official_examples_come_back_as_they_went_in(server: Server) -> None:
-    """data.md 1: what went in comes out; decimals keep their digits, nothing else changes."""
+    """What went in comes out; decimals keep their digits, nothing else changes."""
     refused: dict[str, str] = {}
     count = 0
     for name, text in example_texts():

@@ -100,7 +100,7 @@ def issue(answer: httpx.Response) -> tuple[int, str, str]:
 async def test_what_would_follow_too_many_is_refused_and_says_what_to_add(
     server: Server, crowd: str, work: Work, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """access.md 6, T05."""
+    """T05: work is bounded, whatever is asked."""
     monkeypatch.setattr(chains, "FOLLOWED", PEOPLE - 4)
     status, code, text = issue(await server("GET", path))
     assert (status, code) == (400, "too-costly")
@@ -153,7 +153,7 @@ async def test_all_steps_of_a_search_share_one_bound(
     ids=lambda path: path[:60],
 )
 async def test_what_is_too_deep_or_too_wide_is_refused_before_any_query(server: Server, work: Work, path: str) -> None:
-    """access.md 6, T05."""
+    """T05: work is bounded, whatever is asked."""
     status, code, _ = issue(await server("GET", path))
     assert (status, code) == (400, "too-costly")
     assert work.queries == []
@@ -178,7 +178,7 @@ async def test_the_widest_chain_that_is_answered_asks_a_bounded_number_of_querie
     ],
 )
 async def test_a_pattern_is_text_like_any_other(server: Server, crowd: str, path: str, count: int) -> None:
-    """access.md 6, T06: nothing of what a client sends is active in a pattern."""
+    """T06: nothing of what a client sends is active in a pattern."""
     answer = await server("GET", path.replace('"', "%22").replace(" ", "%20"))
     assert answer.status_code == 200, answer.text
     assert len(answer.json().get("entry", [])) == count

@@ -44,7 +44,7 @@ async def everything(mongo: Mongo, collection: str) -> list[dict[str, Any]]:
 
 
 async def test_a_resource_comes_back_as_the_text_that_it_was(store: Store, writing: Any) -> None:
-    """data.md 1: decimals keep their digits, numbers their size, and the server's own meta is set."""
+    """Decimals keep their digits, numbers their size, and the server's own meta is set."""
     sent = json.parse(
         b'{"resourceType":"Observation","id":"a","meta":{"versionId":"77","lastUpdated":"1999-01-01T00:00:00Z","tag":[{"code":"t"}]},'
         b'"a":1.50,"b":1e3,"c":1E-22,"d":123456789012345678901234567890,"_e":[null,{"x":-0.0}]}'
@@ -147,7 +147,7 @@ async def test_a_member_that_fails_does_not_fail_its_neighbours(store: Store, wr
 async def test_a_member_that_mongodb_refuses_leaves_its_neighbours_written(
     store: Store, writing: Any, mongo: Mongo
 ) -> None:
-    """data.md 3.4: the group is tried once more, then its members go alone. Here a companion's key is taken."""
+    """The group is tried once more, then its members go alone. Here a companion's key is taken."""
     await store.documents("claims").insert({"_id": "taken"})
     writes = [writing.write("POST", f"n{n}") for n in range(8)]
     writes[3] = writing.write("POST", "n3", options={"companions": (("claims", {"_id": "taken"}),)})
@@ -327,7 +327,7 @@ async def test_a_full_group_takes_no_more_members_than_its_bound(open_store: Cal
 async def test_a_document_with_every_indexed_parameter_repeated_is_accepted(
     store: Store, writing: Any, mongo: Mongo
 ) -> None:
-    """data.md 1: MongoDB refuses two arrays in one compound index, and only at the insert (error 171)."""
+    """MongoDB refuses two arrays in one compound index, and only at the insert (error 171)."""
     from fhirserver.store import Derived, indexes
 
     for resource_type in (*indexes.OF_TYPE, "Basic"):
@@ -369,7 +369,7 @@ async def test_close_finishes_what_was_taken_on(open_store: Callable[..., Any], 
 
 @pytest.mark.slow
 async def test_a_change_of_the_primary_loses_no_acknowledged_write(store: Store, writing: Any, mongo: Mongo) -> None:
-    """data.md 3: transient errors are retried inside five seconds; past it the answer is 503."""
+    """Transient errors are retried inside five seconds; past it the answer is 503."""
     acknowledged: list[str] = []
     refused: list[BaseException] = []
     stepped_down = asyncio.Event()

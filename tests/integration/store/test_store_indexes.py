@@ -204,7 +204,7 @@ async def test_a_patient_and_a_code_use_the_pair(store: Store, mongo: Mongo, wri
 
 
 def test_no_index_has_two_arrays() -> None:
-    """data.md 1: `index.*` and `security.owners` are arrays; everything else that is indexed is one value."""
+    """`index.*` and `security.owners` are arrays; everything else that is indexed is one value."""
     for resource_type in ("Basic", *indexes.OF_TYPE):
         for index in indexes.of(resource_type):
             arrays = [path for path, _ in index.keys if path.startswith("index.") or path == "security.owners"]

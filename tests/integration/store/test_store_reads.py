@@ -33,7 +33,7 @@ def patient(*ids: str) -> list[dict[str, str]]:
 async def test_an_allowed_and_a_refused_reader_in_one_turn_each_get_their_own_answer(
     store: Store, writing: Any, rounds: int
 ) -> None:
-    """data.md 4: reads of one id under different permits never share a row unchecked."""
+    """Reads of one id under different permits never share a row unchecked."""
     await writing.put("a", subject=patient("p"), n=1)
     await writing.put("gone", subject=patient("p"))
     await writing.delete("gone")
@@ -71,7 +71,7 @@ async def test_reads_of_one_turn_are_one_query(store: Store, writing: Any, mongo
 
 
 async def test_a_broken_permit_fails_only_its_own_waiter(store: Store, writing: Any) -> None:
-    """data.md 4: an error fails only its own waiter. MongoDB refuses a filter nested past its depth."""
+    """An error fails only its own waiter. MongoDB refuses a filter nested past its depth."""
     await writing.put("a", subject=patient("p"))
     deep: Expression = In("security.owner", frozenset({"p"}))
     for n in range(120):
@@ -112,7 +112,7 @@ async def test_a_reader_that_has_gone_does_not_trouble_the_others(store: Store, 
 
 
 async def test_vread_needs_the_current_and_the_asked_version_visible(store: Store, writing: Any) -> None:
-    """access.md 3.3: an old version of a record that changed its owner needs both."""
+    """An old version of a record that changed its owner needs both."""
     await writing.put("a", subject=patient("p"))
     await writing.put("a", subject=patient("q"))
     cases = [

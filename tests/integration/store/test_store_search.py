@@ -189,7 +189,7 @@ async def test_a_position_of_another_order_is_refused(store: Store, writing: Any
 
 
 async def test_an_include_has_the_permit_of_its_own_type(store: Store, writing: Any) -> None:
-    """access.md 3.3: a second query for each type, with that type's own permit."""
+    """A second query for each type, with that type's own permit."""
     await writing.put("p", "Patient")
     await writing.put("d1", "Practitioner")
     await writing.put("d2", "Practitioner")

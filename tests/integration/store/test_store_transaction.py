@@ -115,7 +115,7 @@ async def test_a_server_made_id_that_is_taken_is_a_conflict(store: Store, writin
 
 
 async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any]) -> None:
-    """data.md 3: the lock makes parallel writers of one criterion take turns, from several servers too."""
+    """The lock makes parallel writers of one criterion take turns, from several servers too."""
     stores = [await open_store(), await open_store()]
     writings = [Writing(store) for store in stores]
 

@@ -87,7 +87,7 @@ async def test_a_reindex_brings_an_older_layout_up(open_store: Callable[..., Any
 async def test_a_changed_index_is_built_anew_and_the_server_says_that_it_is_not_ready(
     open_store: Callable[..., Any], store: Store, writing: Any, mongo: Mongo
 ) -> None:
-    """data.md 1: an index that is still building is never silently used, or left out."""
+    """An index that is still building is never silently used, or left out."""
     await writing.put("a")
     assert await store.ready()
     await mongo.command({"dropIndexes": "Observation", "index": "code"})
@@ -226,7 +226,7 @@ async def test_changes_come_in_commit_order_and_go_on_after_a_stop(store: Store,
 
 
 async def test_a_lost_resume_token_is_made_good_from_the_feed(store: Store, writing: Any) -> None:
-    """data.md 1: the feed serves change delivery after a lost resume token."""
+    """The feed serves change delivery after a lost resume token."""
     await writing.put("a")
     version = await store.read("Observation", "a", SYSTEM)
     await store.documents("streams").put(

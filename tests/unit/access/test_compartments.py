@@ -216,7 +216,7 @@ def test_labels_and_confidentiality() -> None:
 
 
 def test_who_is_only_mentioned_is_known_and_owns_nothing() -> None:
-    """data.md 3.1, `m`: the gate finds by it whose permits a search of her compartment needs."""
+    """The gate finds by it whose permits a search of her compartment needs."""
     facts = derive("Observation", observation("1", "a", performer=[reference("Patient/b"), reference("Patient/a")]))
     assert (facts["owners"], facts["mentions"]) == (["a"], ["b"])
     foreign = reference("https://other.example/fhir/Patient/b")

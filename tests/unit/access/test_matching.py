@@ -47,7 +47,7 @@ async def ids(of: World) -> list[str]:
 
 @pytest.mark.parametrize("hidden", [0, 1, 3, 4, 20])
 async def test_hidden_matches_are_not_there_for_a_caller_whom_too_many_permit(hidden: int) -> None:
-    """access.md 3.9, SC-17 and SC-18."""
+    """SC-17 and SC-18."""
     assert await ids(world(hidden)) == []
     assert await ids(world(hidden, "mine")) == ["mine"]
     assert len(await ids(world(hidden, "mine", "mine-too"))) == 2
