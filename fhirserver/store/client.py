@@ -32,6 +32,8 @@ _AWARE: Final = CodecOptions[Document](tz_aware=True)
 _NAIVE: Final = CodecOptions[Document]()
 _MEMORY_EXCEEDED: Final = 292
 _BAD_VALUE: Final = 2
+_NOT_YET: Final = (94, 134)
+"""NotYetInitialized and ReadConcernMajorityNotAvailableYet: a mongod that has just begun."""
 _PLAN_KILLED: Final = 175
 
 SLOW = "The query takes too long. Add search parameters that narrow it, such as a patient, a code or a date."
@@ -184,7 +186,7 @@ def translated() -> Iterator[None]:
     except OperationFailure as error:
         if error.code == _MEMORY_EXCEEDED:
             raise TooCostly(SLOW) from None
-        if _lacks_index(error):
+        if error.code in _NOT_YET or _lacks_index(error):
             raise Unavailable from None
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
             raise Unavailable from None
