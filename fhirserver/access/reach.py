@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/security.html
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -60,7 +61,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reach:
+class _Reach(ABC):
     """The expression of each type, made when it is asked for first."""
 
     principal: Principal
@@ -75,8 +76,8 @@ class _Reach:
             found = self._made[resource_type] = self._expression(resource_type)
         return found
 
-    def _expression(self, resource_type: str) -> Expression:
-        raise NotImplementedError
+    @abstractmethod
+    def _expression(self, resource_type: str) -> Expression: ...
 
 
 class Reads(_Reach):

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import DURABLE, Document, Mongo, Query, Session
+from fhirserver.store.client import DURABLE, Document, Mongo, Query, Session, translated
 from fhirserver.store.commit.attempt import Aborted, Attempt
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
@@ -145,7 +145,8 @@ class Bulk:
                 if is_unknown(error):
                     raise Unavailable from error
                 if not is_transient(error) and not await may_come_back(self._mongo, error):
-                    raise
+                    with translated():
+                        raise
             await asyncio.sleep(_PAUSE * number)
         raise Unavailable
 

@@ -32,8 +32,8 @@ _AWARE: Final = CodecOptions[Document](tz_aware=True)
 _NAIVE: Final = CodecOptions[Document]()
 _MEMORY_EXCEEDED: Final = 292
 _BAD_VALUE: Final = 2
-_NOT_YET: Final = (94, 134)
-"""NotYetInitialized and ReadConcernMajorityNotAvailableYet: a mongod that has just begun."""
+_NOT_YET: Final = (94, 134, 211)
+"""NotYetInitialized, ReadConcernMajorityNotAvailableYet, KeyNotFound: a mongod that has just begun."""
 _PLAN_KILLED: Final = 175
 
 SLOW = "The query takes too long. Add search parameters that narrow it, such as a patient, a code or a date."

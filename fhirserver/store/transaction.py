@@ -25,7 +25,7 @@ from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store.bound import Bound
-from fhirserver.store.client import DURABLE, Document, Mongo, Session
+from fhirserver.store.client import DURABLE, Document, Mongo, Session, translated
 from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
@@ -275,7 +275,8 @@ class Transactor:
                 if is_unknown(error) or is_timeout(error):
                     raise Unavailable from error
                 if not is_transient(error) and not await may_come_back(self._mongo, error):
-                    raise
+                    with translated():
+                        raise
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
 

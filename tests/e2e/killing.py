@@ -68,5 +68,8 @@ async def survive(
             await check(client)
         assert acknowledged() >= between * kills
         assert await asyncio.to_thread(server.stop) == 0
+    except BaseException as error:
+        error.add_note("\n".join(server.faults()))
+        raise
     finally:
         end(server)

@@ -55,6 +55,10 @@ class Server:
                 return
         raise AssertionError(f"The server ended ({process.wait()}): {self.log.read_text()}")
 
+    def faults(self) -> list[str]:
+        """What its log tells as errors."""
+        return [line for line in self.log.read_text().splitlines() if '"level":"error"' in line]
+
     def stop(self) -> int:
         """Tell it to stop, wait, and give its exit code."""
         assert self.process is not None

@@ -19,7 +19,7 @@ from typing import Final
 import pymongo
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
-from fhirserver.store.client import DURABLE, Mongo, Session, fresh
+from fhirserver.store.client import DURABLE, Mongo, Session, fresh, translated
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
@@ -142,7 +142,8 @@ class Committer:
                     if len(group) == 1 and not is_transient(error):
                         if isinstance(error, Taken):
                             raise Conflict from error
-                        raise
+                        with translated():
+                            raise
                     if len(group) > 1 and aborted == ABORTS:
                         break
             else:

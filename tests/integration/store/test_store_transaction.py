@@ -6,12 +6,12 @@ https://www.mongodb.com/docs/manual/core/transactions/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, Unavailable
 from fhirserver.search.expression import In
@@ -194,6 +194,32 @@ async def test_connections_to_a_mongod_that_had_just_begun_are_renewed(
         await store.transact(lambda tx: tx.write(writes), types=TYPES)
     assert connections
     assert await state(store, "x") == (True, True, 2)
+
+
+@pytest.mark.parametrize("way", ["read", "commit", "transact", "insert"])
+@pytest.mark.parametrize(
+    ("code", "raised"), [(94, Unavailable), (134, Unavailable), (211, Unavailable), (2, OperationFailure)]
+)
+async def test_a_mongod_that_has_just_begun_is_unavailable_and_no_fault(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch, way: str, code: int, raised: type[Exception]
+) -> None:
+    await writing.put("there")
+    ways: dict[str, Callable[[], Awaitable[Any]]] = {
+        "read": lambda: store.read("Observation", "there", SYSTEM),
+        "commit": lambda: writing.put("new"),
+        "transact": lambda: store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES),
+        "insert": lambda: store.insert([[store.prepare(writing.write("PUT", "new"))]]),
+    }
+
+    async def beginning(*_: Any, **__: Any) -> Any:
+        raise OperationFailure("injected", code)
+
+    with monkeypatch.context() as patch:
+        for name in ("command", "find_plainly"):
+            patch.setattr(Mongo, name, beginning)
+        with pytest.raises(raised):
+            await ways[way]()
+    assert await store.read("Observation", "new", SYSTEM) is None
 
 
 async def test_the_time_of_a_transaction_begins_with_its_turn(
