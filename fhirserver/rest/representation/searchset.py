@@ -6,11 +6,11 @@ https://hl7.org/fhir/R4/bundle.html#searchset and https://hl7.org/fhir/R4/bundle
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from fhirserver.interactions.context import Services
-from fhirserver.interactions.history import History, HistoryRequest
+from fhirserver.interactions.history import COMMIT_BOUND, History, HistoryRequest
 from fhirserver.interactions.operations import Searchset
 from fhirserver.interactions.search import Found
 from fhirserver.model.dates import instant
@@ -20,8 +20,6 @@ from fhirserver.model.resource import Version
 from fhirserver.rest.parameters import CURSOR, Pair, as_query
 from fhirserver.search.request import SearchRequest
 
-COMMIT_BOUND: Final = timedelta(seconds=5)
-"""A commit takes at most this long: whoever polls from `meta.lastUpdated` of an answer misses nothing."""
 LINK_BOUND: Final = 8000
 """Bytes of a link: what this server takes as an address."""
 
@@ -95,7 +93,7 @@ def _issues(request: SearchRequest, found: Found) -> Sequence[Issue]:
 def _bundle(
     type: str, total: int | None, links: Iterable[tuple[str, str]], entries: list[bytes], asked: datetime
 ) -> bytes:
-    # Not the moment of the answer: what was committed between the two is not in it.
+    # Not the moment of the answer, and earlier by what a commit may take: who polls from there misses nothing.
     head: dict[str, Any] = {
         "resourceType": "Bundle",
         "meta": {"lastUpdated": instant(asked - COMMIT_BOUND)},
