@@ -39,9 +39,15 @@ def seconds() -> float:
 class Fence:
     """The generation of this process, what is on its way, and until when anything may be."""
 
-    def __init__(self, derive: Derive, clock: Callable[[], float] = seconds) -> None:
+    def __init__(
+        self,
+        derive: Derive,
+        clock: Callable[[], float] = seconds,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._derive = derive
         self._clock = clock
+        self._sleep = sleep
         self._aloft: Counter[int] = Counter()
         self._landed = asyncio.Event()
         self._doubt = 0.0
@@ -115,7 +121,7 @@ class Fence:
         while any(each < generation for each in self._aloft):
             self._landed.clear()
             await self._landed.wait()
-        await asyncio.sleep(max(0.0, self._doubt - self._clock()))
+        await self._sleep(max(0.0, self._doubt - self._clock()))
 
 
 def _is_doubtful(error: BaseException | None) -> bool:

@@ -56,20 +56,17 @@ async def test_a_rise_waits_for_what_is_on_its_way_and_not_for_what_comes_after(
 
 
 @pytest.mark.parametrize("error", [NetworkTimeout("commit"), asyncio.CancelledError()])
-async def test_a_commit_that_may_happen_yet_is_waited_for(
-    error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_commit_that_may_happen_yet_is_waited_for(error: BaseException) -> None:
     waited: list[float] = []
 
     async def sleep(length: float) -> None:
         waited.append(length)
 
     clock = Clock()
-    fence = Fence(derive, clock)
+    fence = Fence(derive, clock, sleep)
     with pytest.raises(type(error)), fence.flight():
         raise error
     clock.now += 10
-    monkeypatch.setattr("asyncio.sleep", sleep)
     await fence.rise(1)
     assert waited == [TRANSACTION_SECONDS - 10]
 
