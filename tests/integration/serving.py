@@ -29,7 +29,7 @@ class Server:
     async def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request; `path` is what follows `/fhir`, or begins with `//` for what lies outside of it."""
         url = path[1:] if path.startswith("//") else f"/fhir{path}"
-        return await self.client.request(method, url, **options)
+        return await self.client.request(method, f"{BASE}{url}", **options)  # whole: `//` would begin a host's name
 
     async def put(self, resource: dict[str, Any], **options: Any) -> httpx.Response:
         """Update, or create, a resource under its own id."""
