@@ -204,7 +204,11 @@ def _lacks_index(error: OperationFailure) -> bool:
 
 def fresh(error: BaseException) -> BaseException:
     """The same refusal as an object of its own: one exception raised in several tasks would collect their tracebacks."""
-    return copy.copy(error).with_traceback(None) if isinstance(error, FhirError) else error
+    if not isinstance(error, FhirError):
+        return error
+    own = copy.copy(error).with_traceback(None)
+    own.__cause__ = error.__cause__ or error.__context__
+    return own
 
 
 def _reaches_far(url: str) -> bool:

@@ -80,6 +80,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
     if cause is not None:
         described["cause"] = type(cause).__name__
+        code = getattr(cause, "code", None)
+        if isinstance(code, int):  # MongoDB's number of what went wrong
+            described["code"] = code
     return described
 
 

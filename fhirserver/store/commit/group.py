@@ -131,12 +131,16 @@ class Committer:
     async def _commit(self, session: Session, group: Sequence[_Waiting], *, once: bool = False) -> None:
         """Try until it is done, or is known to be impossible, or the time is up; raises HeldUp after one try if it is `once`."""
         aborted, pause = 0, _PAUSE
+        before: Exception | None = None
         while True:
             try:
                 outcomes = await self._attempt(session, group, check_ids=aborted > 0)
             except Exception as error:
-                if is_unknown(error) or isinstance(error, Unavailable) or is_timeout(error):
+                if isinstance(error, Unavailable):
+                    raise error from before  # the time is up: what took it is the cause
+                if is_unknown(error) or is_timeout(error):
                     raise Unavailable from error
+                before = error
                 if not await may_come_back(self._mongo, error):
                     aborted += 1
                     if len(group) == 1 and not is_transient(error):

@@ -23,6 +23,7 @@ from fhirserver.model.outcome import (
     TooLarge,
     Unavailable,
 )
+from fhirserver.rest.operate.log import describe
 from fhirserver.search.expression import All, In
 from fhirserver.search.permit import Permit
 from fhirserver.store import Member, Store, Write, Written
@@ -30,6 +31,8 @@ from fhirserver.store.client import Mongo, Query
 from fhirserver.store.commit import group
 
 SYSTEM = Permit.system("test")
+WRITE_CONFLICT = 112
+"""MongoDB's number of a document that another transaction has."""
 
 
 def of_owner(*owners: str, writes: bool = True) -> Permit:
@@ -175,6 +178,22 @@ async def test_a_record_that_somebody_else_holds_makes_no_neighbour_wait(
         assert not waits.done()
         await session.abort_transaction()
         assert (await waits).version.version == 2
+
+
+async def test_a_write_whose_time_is_up_says_what_took_it(
+    store: Store, writing: Any, mongo_url: str, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator reads in the log why: here another transaction had the record."""
+    monkeypatch.setattr("fhirserver.store.commit.group.COMMIT_BOUND", timedelta(seconds=0.2))
+    await writing.put("held")
+    async with AsyncMongoClient[dict[str, Any]](mongo_url) as client, client.start_session() as session:
+        await session.start_transaction()
+        held = client[database_name]["Observation"]
+        await held.update_one({"_id": "held"}, {"$set": {"touched": True}}, session=session)
+        with pytest.raises(Unavailable) as refused:
+            await store.commit(writing.write("PUT", "held"))
+        await session.abort_transaction()
+    assert describe(refused.value)["code"] == WRITE_CONFLICT
 
 
 async def test_a_member_whose_permit_raises_leaves_its_neighbours_written(store: Store, writing: Any) -> None:
