@@ -20,8 +20,8 @@ from fhirserver.access.bearer import issue_token
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import shipped
 from fhirserver.interactions.context import Context, Services
-from fhirserver.interactions.read import read
-from fhirserver.interactions.update import update
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.writing.update import update
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import Gone, NotFound
 

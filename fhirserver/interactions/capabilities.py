@@ -12,7 +12,7 @@ from typing import Any
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.operations import OPERATIONS, Level
-from fhirserver.interactions.patch import PATCH_TYPES
+from fhirserver.interactions.writing.patch import PATCH_TYPES
 from fhirserver.model.resource import Resource
 from fhirserver.search.registry import Searchable, registry
 

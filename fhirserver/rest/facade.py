@@ -16,7 +16,7 @@ from time import perf_counter
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context, Services
-from fhirserver.interactions.patch import PATCH_TYPES
+from fhirserver.interactions.writing.patch import PATCH_TYPES
 from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllowed, NotAcceptable
 from fhirserver.rest.address import Address, Hosts, IllegalId, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate

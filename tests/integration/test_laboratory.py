@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fhirserver.bench import laboratory
-from fhirserver.interactions.interpretation import TAG
+from fhirserver.interactions.writing.interpretation import TAG
 from tests.integration.serving import Server
 from tests.integration.test_rest_gated import headers
 

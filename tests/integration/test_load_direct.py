@@ -18,8 +18,8 @@ from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.load import Counts, Direct, Job, Means, Outcome, Report, load
 from fhirserver.interactions.load import run as running
 from fhirserver.interactions.load.direct import Ready
-from fhirserver.interactions.read import read
-from fhirserver.interactions.update import update
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.writing.update import update
 from fhirserver.model.json import parse
 from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit

@@ -37,7 +37,7 @@ from fhirserver.interactions.load.judge import Portion
 from fhirserver.interactions.load.processes import DEATHS, ENDED, Rules
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.parameters.catalog import Catalog
-from fhirserver.interactions.update import update
+from fhirserver.interactions.writing.update import update
 from fhirserver.model.outcome import FhirError, Unavailable
 from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fhirserver.interactions import candidate, patch
+from fhirserver.interactions.writing import candidate, patch
 from fhirserver.store.commit import prepare
 from fhirserver.store.pace import BESIDE_BYTES, Pace
 from tests.integration.serving import Server

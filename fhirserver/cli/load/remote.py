@@ -19,11 +19,11 @@ import httpx
 from fhirserver.cli.load.memory import Memory
 from fhirserver.cli.load.packs import Single, batch, packs, put_request
 from fhirserver.cli.load.sender import TIMEOUT, Answer, Sender, refusal, status_of
+from fhirserver.interactions.bundles.transaction import placed
 from fhirserver.interactions.load import Candidate, Checkpoint, Job, Outcome, Unit
 from fhirserver.interactions.load.direct import is_equal
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate
-from fhirserver.interactions.transaction import placed
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, PreconditionFailed
 from fhirserver.model.resource import Resource

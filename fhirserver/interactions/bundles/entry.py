@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.patch import Patch
+from fhirserver.interactions.writing.patch import Patch
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Version
 from fhirserver.search.query.pairs import Pair

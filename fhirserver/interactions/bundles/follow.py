@@ -16,7 +16,7 @@ from fhirserver.interactions.bundles.criteria import Criteria
 from fhirserver.interactions.bundles.entry import at
 from fhirserver.interactions.bundles.plan import Mentioned, Plan, Planned
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.search import permit_of
+from fhirserver.interactions.reading.search import permit_of
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.pending import steps
 from fhirserver.search.request import SearchRequest

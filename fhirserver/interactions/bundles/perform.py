@@ -17,10 +17,10 @@ from fhirserver.interactions.bundles.links import Links, link_key
 from fhirserver.interactions.bundles.plan import Plan, Planned, plan
 from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
-from fhirserver.interactions.candidate import Examined, admit, examined, identified, let_in
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.integrity import check
-from fhirserver.interactions.patch import next_state
+from fhirserver.interactions.writing.candidate import Examined, admit, examined, identified, let_in
+from fhirserver.interactions.writing.integrity import check
+from fhirserver.interactions.writing.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Refused, Tx, Write, Written
 from fhirserver.store.pace import beside

@@ -15,9 +15,9 @@ from fhirserver.access.principal import allows
 from fhirserver.interactions.bundles.criteria import Criteria, conditional_reference, criteria_of
 from fhirserver.interactions.bundles.entry import ORDER, Entry, Failed
 from fhirserver.interactions.bundles.links import conditional_references
-from fhirserver.interactions.candidate import check_id, resource_of
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.patch import check_scope
+from fhirserver.interactions.writing.candidate import check_id, resource_of
+from fhirserver.interactions.writing.patch import check_scope
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden
 from fhirserver.model.resource import Resource

@@ -20,8 +20,8 @@ from fhirserver.interactions.bundles.criteria import MANY, Criteria
 from fhirserver.interactions.bundles.entry import Failed, at
 from fhirserver.interactions.bundles.follow import followed
 from fhirserver.interactions.bundles.plan import OVERLAP, Mentioned, Plan, Planned, check_overlap, may_use_key
-from fhirserver.interactions.candidate import as_stored, identified
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.writing.candidate import as_stored, identified
 from fhirserver.model.outcome import BadRequest, NotFound, PreconditionFailed
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import And, Expression, In

@@ -17,9 +17,9 @@ from typing import Any, Final, TypeAlias
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.graphql import fields
 from fhirserver.interactions.graphql.budget import Budget
-from fhirserver.interactions.read import read
-from fhirserver.interactions.search import search_type
-from fhirserver.interactions.vread import vread
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.reading.search import search_type
+from fhirserver.interactions.reading.vread import vread
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, Gone, Issue, NotFound
 from fhirserver.model.reference import Reference

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
-from fhirserver.interactions.candidate import identified
+from fhirserver.interactions.bundles.transaction import transaction
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.load.judge import PRINCIPAL, Judge, Judged, Part, Portion, request_id
 from fhirserver.interactions.load.processes import Processes, Rules
@@ -22,8 +22,8 @@ from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate, Outcome
 from fhirserver.interactions.load.units import Unit
 from fhirserver.interactions.parameters.catalog import Catalog
-from fhirserver.interactions.transaction import transaction
-from fhirserver.interactions.update import update
+from fhirserver.interactions.writing.candidate import identified
+from fhirserver.interactions.writing.update import update
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.model.resource import Resource

@@ -14,11 +14,11 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import Definitions
-from fhirserver.interactions.candidate import check_references
+from fhirserver.interactions.bundles.transaction import placed
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate, Outcome
 from fhirserver.interactions.load.units import Unit, Units
-from fhirserver.interactions.transaction import placed
+from fhirserver.interactions.writing.candidate import check_references
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit

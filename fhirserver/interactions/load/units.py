@@ -17,8 +17,8 @@ from fhirserver.definitions import Definitions
 from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.bundles.criteria import conditional_reference
 from fhirserver.interactions.bundles.links import Links, conditional_references, link_key
-from fhirserver.interactions.candidate import identified
 from fhirserver.interactions.load.sources import FILE_LIMIT, Text
+from fhirserver.interactions.writing.candidate import identified
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, NotSupported
 from fhirserver.model.resource import Resource

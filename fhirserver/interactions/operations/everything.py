@@ -19,8 +19,8 @@ from typing import Any, Final
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Searchset
-from fhirserver.interactions.read import read
-from fhirserver.interactions.search import OTHER_COUNT
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.reading.search import OTHER_COUNT
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Issue

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
 from fhirserver.model.json import parse
 from fhirserver.model.resource import Resource
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from fhirserver.access.reasons import LABELS_LOWERED
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
-from fhirserver.interactions.patch import patch
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.writing.patch import patch
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Forbidden
 from fhirserver.model.resource import Resource

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.search import permit_of
+from fhirserver.interactions.reading.search import permit_of
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.dates import BEGINNING, interval
 from fhirserver.model.json import parse

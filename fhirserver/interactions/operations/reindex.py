@@ -13,7 +13,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.jobs import check_may, keeper_of
 from fhirserver.interactions.operations.operation import Accepted, Invocation, Level, Operation
 from fhirserver.interactions.parameters import REINDEX as KIND
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
 from fhirserver.model.outcome import BadRequest, Conflict, Unprocessable
 
 TYPES: Final = 50

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fhirserver.interactions.bundles import Done, Entry, Failed, rehearse
-from fhirserver.interactions.candidate import identified
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.terminology import judged
+from fhirserver.interactions.writing.candidate import identified
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, operation_outcome
 from fhirserver.model.resource import Resource

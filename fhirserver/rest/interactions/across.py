@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fhirserver.interactions.across import search_system
+from fhirserver.interactions.reading.across import search_system
 from fhirserver.rest.address import members
 from fhirserver.rest.interactions.types import cut, posted
 from fhirserver.rest.parameters import Pair, as_query, form_of, part

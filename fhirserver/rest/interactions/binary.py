@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fhirserver.interactions.read import read as read_interaction
-from fhirserver.interactions.vread import vread as vread_interaction
+from fhirserver.interactions.reading.read import read as read_interaction
+from fhirserver.interactions.reading.vread import vread as vread_interaction
 from fhirserver.model.json import parse
 from fhirserver.model.outcome import Issue, NotAcceptable, UnsupportedMediaType
 from fhirserver.model.reference import Reference

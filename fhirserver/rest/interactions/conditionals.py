@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhirserver.interactions.bundles import Done
-from fhirserver.interactions.conditional import (
+from fhirserver.interactions.writing.conditional import (
     conditional_create,
     conditional_delete,
     conditional_patch,

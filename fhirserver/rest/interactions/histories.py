@@ -9,7 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from fhirserver.interactions.history import History, HistoryRequest, history_instance, history_system, history_type
+from fhirserver.interactions.reading.history import (
+    History,
+    HistoryRequest,
+    history_instance,
+    history_system,
+    history_type,
+)
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
 from fhirserver.rest.parameters import Pair, part

@@ -5,10 +5,10 @@ https://hl7.org/fhir/R4/http.html#read
 
 from __future__ import annotations
 
-from fhirserver.interactions.delete import delete as delete_interaction
-from fhirserver.interactions.read import read as read_interaction
-from fhirserver.interactions.update import update as update_interaction
-from fhirserver.interactions.vread import vread as vread_interaction
+from fhirserver.interactions.reading.read import read as read_interaction
+from fhirserver.interactions.reading.vread import vread as vread_interaction
+from fhirserver.interactions.writing.delete import delete as delete_interaction
+from fhirserver.interactions.writing.update import update as update_interaction
 from fhirserver.model.outcome import Issue
 from fhirserver.model.resource import Version
 from fhirserver.rest.interactions import binary

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fhirserver.interactions.patch import JSON_PATCH, PATCH_TYPES, Patch, read_fhirpath_patch, read_json_patch
-from fhirserver.interactions.patch import patch as patch_interaction
+from fhirserver.interactions.writing.patch import JSON_PATCH, PATCH_TYPES, Patch, read_fhirpath_patch, read_json_patch
+from fhirserver.interactions.writing.patch import patch as patch_interaction
 from fhirserver.model.outcome import UnsupportedMediaType
 from fhirserver.rest.interactions.instances import answer_to_write
 from fhirserver.rest.preconditions import if_match, if_none_match_any

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from fhirserver.interactions.contained import search_contained
 from fhirserver.interactions.context import Services
-from fhirserver.interactions.create import create as create_interaction
-from fhirserver.interactions.search import Found, search_type
+from fhirserver.interactions.reading.contained import search_contained
+from fhirserver.interactions.reading.search import Found, search_type
+from fhirserver.interactions.writing.create import create as create_interaction
 from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
 from fhirserver.rest.address import Kind
 from fhirserver.rest.interactions import binary, conditionals

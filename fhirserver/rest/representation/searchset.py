@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from fhirserver.interactions.context import Services
-from fhirserver.interactions.history import COMMIT_BOUND, History, HistoryRequest
 from fhirserver.interactions.operations import Searchset
-from fhirserver.interactions.search import Found
+from fhirserver.interactions.reading.history import COMMIT_BOUND, History, HistoryRequest
+from fhirserver.interactions.reading.search import Found
 from fhirserver.model.dates import instant
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, TooCostly, operation_outcome

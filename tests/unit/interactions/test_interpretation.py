@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fhirserver.interactions.interpretation import TAG, interpreted
+from fhirserver.interactions.writing.interpretation import TAG, interpreted
 from fhirserver.model.json import dump, parse
 
 GL = {"unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"}

@@ -12,7 +12,7 @@ from fhirserver.definitions.grammars import GRAMMARS, TITLES
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import codings, parameters, value
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.terminology import resource_of, worked
 from fhirserver.model.outcome import BadRequest, Unresolved
 from fhirserver.model.resource import Resource

@@ -10,7 +10,7 @@ from typing import Any
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level
 from fhirserver.interactions.operations.terminology.context import bound_value_set
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.terminology import check_unchanged, resource_of, worked
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from fhirserver.interactions.bundles import Entry
+from fhirserver.interactions.bundles.transaction import placed, transaction
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.transaction import placed, transaction
 from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError, TooCostly
 from fhirserver.rest.errors import answer_to, unexpected

@@ -15,8 +15,8 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from fhirserver.access.principal import allows
-from fhirserver.interactions.candidate import resource_of
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.writing.candidate import resource_of
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden, Issue, MethodNotAllowed, TooLarge

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fhirserver.interactions.search import Found
+from fhirserver.interactions.reading.search import Found
 from fhirserver.model.outcome import Issue, TooCostly
 from fhirserver.model.resource import Version
 from fhirserver.rest.representation.searchset import searchset_bundle

@@ -14,7 +14,7 @@ from typing import Any
 
 from fhirserver.interactions.bundles import Done, Entry, Failed, perform
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.patch import Patch
+from fhirserver.interactions.writing.patch import Patch
 from fhirserver.search.query.pairs import Pair
 
 

@@ -12,7 +12,7 @@ from fhirserver.access.matching import check_search
 from fhirserver.access.principal import allows
 from fhirserver.access.steps import check_steps
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.search import OTHER_COUNT, Found, permit_of
+from fhirserver.interactions.reading.search import OTHER_COUNT, Found, permit_of
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.query.across import AcrossRequest

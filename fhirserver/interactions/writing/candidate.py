@@ -15,8 +15,8 @@ from typing import Any, Final
 from fhirserver.access.decide import Granted
 from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.interpretation import interpreted
 from fhirserver.interactions.parameters import judge
+from fhirserver.interactions.writing.interpretation import interpreted
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, Unprocessable
 from fhirserver.model.resource import Resource

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from fhirserver.access.principal import may_create_at
-from fhirserver.interactions.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.integrity import commit
+from fhirserver.interactions.writing.candidate import admit, check_id, identified, resource_of
+from fhirserver.interactions.writing.integrity import commit
 from fhirserver.store import Write, Written
 
 

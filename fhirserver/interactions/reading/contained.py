@@ -14,7 +14,7 @@ from fhirserver.access.principal import Principal, allows
 from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.search import OTHER_COUNT, Found
+from fhirserver.interactions.reading.search import OTHER_COUNT, Found
 from fhirserver.interactions.terminology import answered, answered_expression
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.expression import Expression, Nothing

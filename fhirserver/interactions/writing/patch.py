@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 from fhirserver.access.principal import allows
 from fhirserver.fhirpath.patching import FhirPathPatch
-from fhirserver.interactions.candidate import admit, identified, resource_of
 from fhirserver.interactions.context import Context, Services
-from fhirserver.interactions.integrity import check, commit
-from fhirserver.interactions.read import read
+from fhirserver.interactions.reading.read import read
+from fhirserver.interactions.writing.candidate import admit, identified, resource_of
+from fhirserver.interactions.writing.integrity import check, commit
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
 from fhirserver.model.outcome import (
