@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from fhirserver.access.principal import Principal
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import fresh
+from fhirserver.store.connection.client import fresh
 
 Sought = str | frozenset[str]
 """What one request is decided for: the id that it reads, or the owners of what it creates."""

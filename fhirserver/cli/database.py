@@ -11,8 +11,8 @@ from pathlib import Path
 from fhirserver.cli.failure import Failure
 from fhirserver.settings import BadSettings, Settings
 from fhirserver.store import LayoutError
-from fhirserver.store.client import Mongo
-from fhirserver.store.coalesce import Coalescer
+from fhirserver.store.connection.client import Mongo
+from fhirserver.store.connection.coalesce import Coalescer
 from fhirserver.store.documents import Documents
 from fhirserver.store.embedded import Embedded, EmbeddedError, connect
 

@@ -11,7 +11,7 @@ from fhirserver.cli import database
 from fhirserver.cli.failure import Failure, explained
 from fhirserver.definitions import load
 from fhirserver.store.embedded import OPEN_FILES, NoMongod, find, raise_file_limit
-from fhirserver.store.examine import Examined, examine
+from fhirserver.store.layout.examine import Examined, examine
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fhirserver.cli.failure import Failure
 from fhirserver.definitions import load
 from fhirserver.interactions.parameters import Means, inform
 from fhirserver.store import Store
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -31,7 +31,7 @@ from fhirserver.rest.operate.log import configure
 from fhirserver.rest.protocol import Protocol
 from fhirserver.settings import Settings
 from fhirserver.store.embedded import raise_file_limit
-from fhirserver.store.examine import examine
+from fhirserver.store.layout.examine import examine
 
 GRACE_SECONDS = 30
 WORKER_SECONDS = 60

@@ -4,10 +4,10 @@ Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same in
 `Derived`, `By`) and what comes back (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
-from fhirserver.store.changes import Change
 from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal, Write, Written
-from fhirserver.store.histories import Mark, Span, Walked
-from fhirserver.store.layout import LayoutError
+from fhirserver.store.history.changes import Change
+from fhirserver.store.history.histories import Mark, Span, Walked
+from fhirserver.store.layout.collections import LayoutError
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.resources.across import Across, Place
 from fhirserver.store.store import Store

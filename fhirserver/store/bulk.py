@@ -20,13 +20,13 @@ from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import DURABLE, Document, Mongo, Query, Session, translated
 from fhirserver.store.commit.attempt import Aborted, Attempt
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import By, Companion, Derived, Seal, Write
-from fhirserver.store.feed import COMMIT_BOUND
+from fhirserver.store.connection.client import DURABLE, Document, Mongo, Query, Session, translated
+from fhirserver.store.history.feed import COMMIT_BOUND
 
 BATCH: Final = 1_000
 """Documents of one transaction."""

@@ -14,8 +14,8 @@ from pymongo.errors import DuplicateKeyError
 from fhirserver.model.outcome import Conflict
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, Expression, Nothing
-from fhirserver.store.client import Document, Mongo, Query, translated
-from fhirserver.store.coalesce import Coalescer, Kind
+from fhirserver.store.connection.client import Document, Mongo, Query, translated
+from fhirserver.store.connection.coalesce import Coalescer, Kind
 
 FIND_LIMIT = 1_000
 

@@ -12,27 +12,27 @@ from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.search.registry import Searchable
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import changes as change_stream
-from fhirserver.store import further
 from fhirserver.store.bulk import Bulk
-from fhirserver.store.client import QUERY_MS, Document, Mongo, translated
-from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit import Committer, Derive, Prepared, Seal, Write, Written, request_rows
 from fhirserver.store.commit.fence import Fence
+from fhirserver.store.connection.client import QUERY_MS, Document, Mongo, translated
+from fhirserver.store.connection.coalesce import Coalescer
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
-from fhirserver.store.histories import Histories, Mark, Span, Walked
-from fhirserver.store.indexes import DIRECTORY, THE_EIGHT
-from fhirserver.store.layout import LAYOUT_ROWS, Layout
+from fhirserver.store.history import changes as change_stream
+from fhirserver.store.history.histories import Histories, Mark, Span, Walked
+from fhirserver.store.history.versions import Versions
+from fhirserver.store.layout import further
+from fhirserver.store.layout.collections import LAYOUT_ROWS, Layout
+from fhirserver.store.layout.indexes import DIRECTORY, THE_EIGHT
+from fhirserver.store.layout.reindex import Reindexer, Stride
 from fhirserver.store.pace import Pace
-from fhirserver.store.reindex import Reindexer, Stride
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.contained import Containers, find_contained
 from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
-from fhirserver.store.versions import Versions
 
 KEYS = "keys"
 FIRST_TYPES = (*THE_EIGHT, *DIRECTORY)

@@ -24,23 +24,23 @@ from fhirserver.model.resource import Version
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store.bound import Bound
-from fhirserver.store.client import DURABLE, Document, Mongo, Session, translated
-from fhirserver.store.coalesce import Coalescer
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
-from fhirserver.store.feed import COMMIT_BOUND
-from fhirserver.store.histories import Histories, Mark, Span, Walked
-from fhirserver.store.layout import Layout
+from fhirserver.store.connection.bound import Bound
+from fhirserver.store.connection.client import DURABLE, Document, Mongo, Session, translated
+from fhirserver.store.connection.coalesce import Coalescer
+from fhirserver.store.history.feed import COMMIT_BOUND
+from fhirserver.store.history.histories import Histories, Mark, Span, Walked
+from fhirserver.store.history.versions import Versions
+from fhirserver.store.layout.collections import Layout
 from fhirserver.store.pace import Pace
 from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.chains import answered
 from fhirserver.store.resources.contained import Containers, find_contained
-from fhirserver.store.versions import Versions
 
 LOCKS: Final = "locks"
 SIDE_BY_SIDE: Final = 8

@@ -10,7 +10,7 @@ import pytest
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 
 
 class Failures:

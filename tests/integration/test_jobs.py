@@ -12,8 +12,8 @@ from fhirserver.jobs import Job, Lost, Postponed, Queue, Run, State, Worker
 from fhirserver.jobs.queue import LEASE, MOST
 from fhirserver.jobs.worker import TRIES
 from fhirserver.model.outcome import TooManyRequests
-from fhirserver.store.client import Mongo
-from fhirserver.store.coalesce import Coalescer
+from fhirserver.store.connection.client import Mongo
+from fhirserver.store.connection.coalesce import Coalescer
 from fhirserver.store.documents import Documents
 
 

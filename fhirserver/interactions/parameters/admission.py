@@ -16,7 +16,7 @@ from fhirserver.model.resource import Resource
 from fhirserver.search.custom import Custom, custom
 from fhirserver.store import Member, Seal
 from fhirserver.store.commit import Companion
-from fhirserver.store.further import MOST as MOST_INDEXES
+from fhirserver.store.layout.further import MOST as MOST_INDEXES
 
 _CLASHES: Final = "Another search parameter has that code on one of these types."
 _FULL: Final = f"This server uses at most {MOST} search parameters beside R4's: retire one, or store this as a draft."

@@ -31,7 +31,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.search.registry import Searchable, registry
 from fhirserver.store import Store
 from fhirserver.store.commit.fence import TRANSACTION_SECONDS, seconds
-from fhirserver.store.further import lead
+from fhirserver.store.layout.further import lead
 
 PERIOD: Final = 2.0
 """Seconds between two looks at the catalog."""

@@ -16,7 +16,7 @@ from fhirserver.model.outcome import NotFound
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.store import Mark, Span
-from fhirserver.store.feed import COMMIT_BOUND as COMMIT_BOUND
+from fhirserver.store.history.feed import COMMIT_BOUND as COMMIT_BOUND
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Expression, In, Nothing, all_of
 from fhirserver.search.match import match
-from fhirserver.store import feed
-from fhirserver.store.client import Document, Mongo, Query, Session
-from fhirserver.store.coalesce import paths
 from fhirserver.store.commit.prepare import Prepared, finish
 from fhirserver.store.commit.write import Companion, Member, Seal, Write, Written
-from fhirserver.store.layout import FEED
+from fhirserver.store.connection.client import Document, Mongo, Query, Session
+from fhirserver.store.connection.coalesce import paths
+from fhirserver.store.history import feed
+from fhirserver.store.layout.collections import FEED
 
 COMMAND_BYTES: Final = 12 * 1024 * 1024
 """Bytes of documents in one insert or update command; MongoDB takes 16 MiB."""

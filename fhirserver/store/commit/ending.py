@@ -11,7 +11,7 @@ from typing import Final
 import pymongo
 from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError
 
-from fhirserver.store.client import Mongo, Session
+from fhirserver.store.connection.client import Mongo, Session
 
 _PAUSE: Final = 0.005
 _ABORT_SECONDS: Final = 1

@@ -19,13 +19,13 @@ from typing import Final
 import pymongo
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
-from fhirserver.store.client import DURABLE, Mongo, Session, fresh, translated
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
-from fhirserver.store.feed import COMMIT_BOUND
+from fhirserver.store.connection.client import DURABLE, Mongo, Session, fresh, translated
+from fhirserver.store.history.feed import COMMIT_BOUND
 
 MEMBERS: Final = 200
 BYTES: Final = 4 * 1024 * 1024

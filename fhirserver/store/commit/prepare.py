@@ -25,11 +25,11 @@ from fhirserver.model import json
 from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
 from fhirserver.model.resource import Resource
-from fhirserver.store import labels
-from fhirserver.store.client import Document
 from fhirserver.store.commit.write import By, Derived, Write
+from fhirserver.store.connection.client import Document
+from fhirserver.store.layout import labels
+from fhirserver.store.layout.quantities import QUANTITIES, gathered
 from fhirserver.store.pace import beside
-from fhirserver.store.quantities import QUANTITIES, gathered
 
 TEXT_LIMIT: Final = 5_000_000
 BSON_LIMIT: Final = 15 * 1024 * 1024

@@ -1,6 +1,6 @@
 """Reading resources: search pages with their includes, and the derived facts that access decides from.
 
-Public: `find`, `Page`, `Position`, `Facts`. Single versions are in `store.versions`.
+Public: `find`, `Page`, `Position`, `Facts`. Single versions are in `store.history.versions`.
 """
 
 from fhirserver.store.resources.facts import FACTS_LIMIT, Facts

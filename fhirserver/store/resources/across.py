@@ -16,9 +16,9 @@ from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store.client import SLOW, Mongo
-from fhirserver.store.indexes import Order
-from fhirserver.store.layout import Layout
+from fhirserver.store.connection.client import SLOW, Mongo
+from fhirserver.store.layout.collections import Layout
+from fhirserver.store.layout.indexes import Order
 from fhirserver.store.resources.find import Page, find
 from fhirserver.store.resources.paging import Position, order_of, signature
 

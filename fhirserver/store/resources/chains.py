@@ -38,8 +38,8 @@ from fhirserver.search.expression import (
 from fhirserver.search.index import contained
 from fhirserver.search.pending import pending, steps
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import SLOW, Document, Mongo, Query
-from fhirserver.store.layout import Layout
+from fhirserver.store.connection.client import SLOW, Document, Mongo, Query
+from fhirserver.store.layout.collections import Layout
 from fhirserver.store.resources.includes import LIVE
 from fhirserver.store.resources.paging import value_at
 from fhirserver.store.resources.plan import led

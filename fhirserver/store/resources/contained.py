@@ -14,8 +14,8 @@ from fhirserver.search.expression import Expression, Nothing, all_of, any_of
 from fhirserver.search.index.contained import led
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Containment, SearchRequest
-from fhirserver.store.client import Mongo
-from fhirserver.store.layout import Layout
+from fhirserver.store.connection.client import Mongo
+from fhirserver.store.layout.collections import Layout
 from fhirserver.store.resources.across import Across, Place, find_across
 from fhirserver.store.resources.chains import answered, answered_inside
 

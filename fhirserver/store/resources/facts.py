@@ -18,9 +18,9 @@ from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, And, Expression, In, Nothing, all_of
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
-from fhirserver.store import indexes
-from fhirserver.store.client import Document, Mongo, Query, fresh
-from fhirserver.store.coalesce import FILTER_LIMIT, Coalescer, Kind, paths, weight, wider
+from fhirserver.store.connection.client import Document, Mongo, Query, fresh
+from fhirserver.store.connection.coalesce import FILTER_LIMIT, Coalescer, Kind, paths, weight, wider
+from fhirserver.store.layout import indexes
 from fhirserver.store.resources.includes import LIVE
 from fhirserver.store.resources.paging import value_at
 

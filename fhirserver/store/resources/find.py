@@ -14,8 +14,9 @@ from fhirserver.search.expression import All, Nothing, all_of
 from fhirserver.search.index.contained import CONTAINED
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store.client import Document, Mongo
-from fhirserver.store.layout import Layout
+from fhirserver.store.connection.client import Document, Mongo
+from fhirserver.store.history.versions import as_version
+from fhirserver.store.layout.collections import Layout
 from fhirserver.store.resources import paging
 from fhirserver.store.resources.chains import answered
 from fhirserver.store.resources.includes import LIVE, included, reference_paths
@@ -24,7 +25,6 @@ from fhirserver.store.resources.plan import Plan, is_of_values
 from fhirserver.store.resources.plan import plan as planned
 from fhirserver.store.resources.rows import rows_of
 from fhirserver.store.resources.taking import Taking, number_of
-from fhirserver.store.versions import as_version
 
 ESTIMATE: Final = 10_000
 """An estimated total counts no further than this."""

@@ -23,10 +23,10 @@ from fhirserver.search.expression import Expression, In, Nothing, all_of, any_of
 from fhirserver.search.parameters.token import pair
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Include
-from fhirserver.store.client import Document, Mongo, Query
-from fhirserver.store.indexes import BY_ID
+from fhirserver.store.connection.client import Document, Mongo, Query
+from fhirserver.store.history.versions import TEXT_FIELDS, as_version
+from fhirserver.store.layout.indexes import BY_ID
 from fhirserver.store.resources.paging import value_at
-from fhirserver.store.versions import TEXT_FIELDS, as_version
 
 INCLUDED: Final = 1_000
 IDS: Final = 5_000

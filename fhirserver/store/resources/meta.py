@@ -13,7 +13,7 @@ from fhirserver.model.outcome import TooCostly
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Nothing, all_of
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import SLOW, Document, Mongo
+from fhirserver.store.connection.client import SLOW, Document, Mongo
 from fhirserver.store.resources.includes import LIVE
 
 IN_USE_LIMIT: Final = 1_000

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from fhirserver.model.outcome import BadRequest
 from fhirserver.search.request import SortKey
-from fhirserver.store.client import Document
-from fhirserver.store.indexes import BY_ID, Order
+from fhirserver.store.connection.client import Document
+from fhirserver.store.layout.indexes import BY_ID, Order
 
 _NEVER_MISSING: Final = frozenset({"_id", "updated"})
 _STALE = "The page link does not fit this search any more. Start the search again."

@@ -15,9 +15,9 @@ from typing import Final
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, And, Expression, In, Or, Prefixed, Range, Some, all_of
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import indexes, labels, quantities
-from fhirserver.store.client import Document
-from fhirserver.store.indexes import Index, Order
+from fhirserver.store.connection.client import Document
+from fhirserver.store.layout import indexes, labels, quantities
+from fhirserver.store.layout.indexes import Index, Order
 from fhirserver.store.resources import paging
 
 UNSERVED: Final = 5

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fhirserver.store.client import Document, Mongo, Query
+from fhirserver.store.connection.client import Document, Mongo, Query
+from fhirserver.store.history.versions import TEXT_FIELDS
 from fhirserver.store.resources import paging
 from fhirserver.store.resources.paging import Position
 from fhirserver.store.resources.plan import Plan
-from fhirserver.store.versions import TEXT_FIELDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Expression, In, all_of
 from fhirserver.search.index.contained import CONTAINED
 from fhirserver.search.match import match
-from fhirserver.store.client import Document
-from fhirserver.store.indexes import Order
+from fhirserver.store.connection.client import Document
+from fhirserver.store.history.versions import as_version
+from fhirserver.store.layout.indexes import Order
 from fhirserver.store.resources.paging import Position, position_of, value_at
 from fhirserver.store.resources.rows import Rows
-from fhirserver.store.versions import as_version
 
 
 class _Container(msgspec.Struct):

@@ -17,8 +17,8 @@ from fhirserver.interactions.parameters.keeper import DEAD, SERVERS
 from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings
 from fhirserver.store import By, Store, Write
-from fhirserver.store.client import Mongo
 from fhirserver.store.commit.fence import seconds
+from fhirserver.store.connection.client import Mongo
 from tests.integration.parameters.stepped import Stepped, parameter, patient
 
 
@@ -154,7 +154,7 @@ async def test_a_search_by_a_further_parameter_reads_what_its_index_leads_to(ste
 
 async def test_no_write_during_the_walk_is_missed(stepped: Stepped, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers go on all the time; whatever they were told is written is found once the parameter is used."""
-    monkeypatch.setattr("fhirserver.store.reindex.BATCH", 7)
+    monkeypatch.setattr("fhirserver.store.layout.reindex.BATCH", 7)
     server = stepped.server
     colours = ("red", "blond", "brown")
     expected: dict[str, str | None] = {}

@@ -94,7 +94,7 @@ async def test_only_so_many_reindexes_wait_and_none_of_them_twice(stepped: Stepp
 async def test_the_job_of_a_server_that_died_is_taken_over_where_it_stopped(
     stepped: Stepped, other: Stepped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fhirserver.store.reindex.BATCH", 2)
+    monkeypatch.setattr("fhirserver.store.layout.reindex.BATCH", 2)
     server = stepped.server
     for number in range(9):
         await server.put(patient(f"p{number}", "red"))

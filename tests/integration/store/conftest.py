@@ -11,7 +11,7 @@ import pytest
 
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derived, Store, Write
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 
 SYSTEM = Permit.system("test")
 BY = By("request", "Practitioner/writer", "client")

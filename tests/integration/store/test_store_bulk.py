@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fhirserver.store import Prepared, Store, bulk
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 from tests.integration.store.conftest import SYSTEM, Writing
 
 

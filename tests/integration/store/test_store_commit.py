@@ -27,8 +27,8 @@ from fhirserver.rest.operate.log import describe
 from fhirserver.search.expression import All, In
 from fhirserver.search.permit import Permit
 from fhirserver.store import Member, Store, Write, Written
-from fhirserver.store.client import Mongo, Query
 from fhirserver.store.commit import group
+from fhirserver.store.connection.client import Mongo, Query
 
 SYSTEM = Permit.system("test")
 WRITE_CONFLICT = 112
@@ -347,7 +347,8 @@ async def test_a_document_with_every_indexed_parameter_repeated_is_accepted(
     store: Store, writing: Any, mongo: Mongo
 ) -> None:
     """MongoDB refuses two arrays in one compound index, and only at the insert (error 171)."""
-    from fhirserver.store import Derived, indexes
+    from fhirserver.store import Derived
+    from fhirserver.store.layout import indexes
 
     for resource_type in (*indexes.OF_TYPE, "Basic"):
         index: dict[str, Any] = {}

@@ -28,9 +28,10 @@ from fhirserver.search.expression import (
 )
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
-from fhirserver.store import By, Mark, Span, Store, feed
-from fhirserver.store.client import Mongo
-from fhirserver.store.histories import Histories, _between, _wanted
+from fhirserver.store import By, Mark, Span, Store
+from fhirserver.store.connection.client import Mongo
+from fhirserver.store.history import feed
+from fhirserver.store.history.histories import Histories, _between, _wanted
 from tests.integration.store.conftest import Writing, derive
 
 TYPES = ("Observation", "Condition", "Basic")

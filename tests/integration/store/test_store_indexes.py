@@ -21,9 +21,10 @@ from fhirserver.search.expression import (
 )
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import Include, SearchRequest, SortKey
-from fhirserver.store import By, Derived, Store, Write, indexes
-from fhirserver.store.client import Mongo
-from fhirserver.store.indexes import Index
+from fhirserver.store import By, Derived, Store, Write
+from fhirserver.store.connection.client import Mongo
+from fhirserver.store.layout import indexes
+from fhirserver.store.layout.indexes import Index
 
 SYSTEM = Permit.system("test")
 ROWS = 240

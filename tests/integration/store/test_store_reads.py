@@ -12,7 +12,7 @@ from fhirserver.model.outcome import FhirError
 from fhirserver.search.expression import All, And, Expression, In, Nothing, Range, Within, any_of
 from fhirserver.search.permit import Permit
 from fhirserver.store import Store
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 
 SYSTEM = Permit.system("test")
 

@@ -17,7 +17,7 @@ from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, U
 from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit
 from fhirserver.store import Refused, Store, Tx
-from fhirserver.store.client import Mongo
+from fhirserver.store.connection.client import Mongo
 from tests.fakes.failures import Failures, inject
 from tests.integration.store.conftest import SYSTEM, Writing
 

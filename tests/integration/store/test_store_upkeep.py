@@ -13,9 +13,10 @@ from fhirserver.model.outcome import BadRequest, Unavailable
 from fhirserver.search.expression import All, In
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import Change, Derived, LayoutError, Store, indexes
-from fhirserver.store.client import Mongo, Query
-from fhirserver.store.layout import LAYOUT
+from fhirserver.store import Change, Derived, LayoutError, Store
+from fhirserver.store.connection.client import Mongo, Query
+from fhirserver.store.layout import indexes
+from fhirserver.store.layout.collections import LAYOUT
 
 SYSTEM = Permit.system("test")
 

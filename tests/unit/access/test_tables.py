@@ -12,7 +12,7 @@ from fhirserver.access.classes import ACCESS_CLASS, BY_NAME, PATIENT_SAYS
 from fhirserver.access.ownership import COMPARTMENT, MENTIONS, OUTSIDE, PARTICIPANTS, SUBJECTS
 from fhirserver.definitions import Definitions, load
 from fhirserver.search.registry import registry
-from fhirserver.store import indexes
+from fhirserver.store.layout import indexes
 
 FROZEN = Path(__file__).parents[2] / "data" / "access_classes.txt"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fhirserver.cli.doctor import judged
-from fhirserver.store.examine import Examined
+from fhirserver.store.layout.examine import Examined
 
 WELL = Examined((8, 0, 4), "rs0", True, 1, 1, 16, ())
 

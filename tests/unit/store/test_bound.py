@@ -14,8 +14,8 @@ import pytest
 from pymongo.errors import ExecutionTimeout
 
 from fhirserver.model.outcome import TooCostly, Unavailable
-from fhirserver.store.bound import Bound
-from fhirserver.store.client import Mongo, Query
+from fhirserver.store.connection.bound import Bound
+from fhirserver.store.connection.client import Mongo, Query
 
 QUERY_MS = 5_000
 

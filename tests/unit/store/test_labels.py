@@ -13,7 +13,7 @@ from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds
-from fhirserver.store.labels import LABELS, among, gathered
+from fhirserver.store.layout.labels import LABELS, among, gathered
 
 EXTRACTOR = Extractor(load())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

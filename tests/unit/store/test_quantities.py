@@ -15,7 +15,7 @@ from fhirserver.search.index.extract import Extractor
 from fhirserver.search.match import match
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds
-from fhirserver.store.quantities import QUANTITIES, among, gathered
+from fhirserver.store.layout.quantities import QUANTITIES, among, gathered
 
 EXTRACTOR = Extractor(load())
 UCUM = "http://unitsofmeasure.org"

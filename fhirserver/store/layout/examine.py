@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fhirserver.store import indexes
-from fhirserver.store.client import Mongo, Query, translated
+from fhirserver.store.connection.client import Mongo, Query, translated
 from fhirserver.store.embedded.mongod import OLDEST
-from fhirserver.store.layout import LAYOUT, LAYOUT_ROWS
+from fhirserver.store.layout import indexes
+from fhirserver.store.layout.collections import LAYOUT, LAYOUT_ROWS
 
 
 @dataclass(frozen=True, slots=True)

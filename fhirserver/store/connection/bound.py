@@ -17,7 +17,7 @@ import pymongo
 from pymongo.errors import ExecutionTimeout
 
 from fhirserver.model.outcome import TooCostly, Unavailable
-from fhirserver.store.client import SLOW, Document, Mongo, Query, Session
+from fhirserver.store.connection.client import SLOW, Document, Mongo, Query, Session
 
 
 class Bound(Mongo):

@@ -18,7 +18,7 @@ from fhirserver.model.outcome import Unavailable
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, And, Expression, In, Not, Nothing, Or, Parts, Some, Within, all_of
 from fhirserver.search.match import match
-from fhirserver.store.client import Document, Mongo, Query, fresh
+from fhirserver.store.connection.client import Document, Mongo, Query, fresh
 
 IDS_LIMIT: Final = 1_000
 """Ids that one query asks for."""

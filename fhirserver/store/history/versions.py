@@ -16,8 +16,8 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, Within, all_of, negate
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import Document, Mongo, Query
-from fhirserver.store.coalesce import Coalescer, Kind
+from fhirserver.store.connection.client import Document, Mongo, Query
+from fhirserver.store.connection.coalesce import Coalescer, Kind
 
 PAST: Final = 1_000
 """Superseded versions of one resource whose owners are looked at."""

@@ -14,7 +14,7 @@ from functools import cache
 
 from fhirserver.search.expression import And, Expression, In, Or, Prefixed, Range, Some, Within
 from fhirserver.search.index import contained
-from fhirserver.store import labels, quantities
+from fhirserver.store.layout import labels, quantities
 
 Order = tuple[tuple[str, int], ...]
 

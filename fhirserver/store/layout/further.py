@@ -12,7 +12,7 @@ from typing import Final
 
 from fhirserver.model.outcome import Conflict
 from fhirserver.search.registry import Searchable
-from fhirserver.store.client import Document, Mongo, translated
+from fhirserver.store.connection.client import Document, Mongo, translated
 
 PREFIX: Final = "further "
 """What the names of these indexes begin with."""

@@ -23,10 +23,10 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import All, Expression, In, Nothing, all_of
 from fhirserver.search.permit import Permit
-from fhirserver.store import feed
-from fhirserver.store.client import Document, Mongo, Query
-from fhirserver.store.layout import FEED
-from fhirserver.store.versions import TEXT_FIELDS, as_version
+from fhirserver.store.connection.client import Document, Mongo, Query
+from fhirserver.store.history import feed
+from fhirserver.store.history.versions import TEXT_FIELDS, as_version
+from fhirserver.store.layout.collections import FEED
 
 BATCH: Final = 1_000
 """Rows of the feed that are looked at together, at most."""

@@ -17,10 +17,10 @@ from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.errors import OperationFailure
 
 from fhirserver.search.permit import Permit
-from fhirserver.store import feed
-from fhirserver.store.client import Document, Mongo
+from fhirserver.store.connection.client import Document, Mongo
 from fhirserver.store.documents import Documents
-from fhirserver.store.layout import FEED
+from fhirserver.store.history import feed
+from fhirserver.store.layout.collections import FEED
 
 STREAMS: Final = "streams"
 

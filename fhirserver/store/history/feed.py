@@ -31,8 +31,8 @@ from fhirserver.search.expression import (
     negate,
 )
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import Document, Mongo, Query
-from fhirserver.store.layout import FEED
+from fhirserver.store.connection.client import Document, Mongo, Query
+from fhirserver.store.layout.collections import FEED
 
 COMMIT_BOUND: Final = timedelta(seconds=5)
 """How long a write may take from its `updated` to its commit."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from fhirserver.model.outcome import Unavailable
-from fhirserver.store import indexes
-from fhirserver.store.client import Document, Mongo, Query, translated
+from fhirserver.store.connection.client import Document, Mongo, Query, translated
+from fhirserver.store.layout import indexes
 
 LAYOUT: Final = 3
 """The shape of the stored documents and what is derived in them. It grows when a `reindex` is needed."""

@@ -15,10 +15,10 @@ from pymongo.errors import OperationFailure
 
 from fhirserver.model import json
 from fhirserver.search.permit import Permit
-from fhirserver.store.client import Document, Mongo, Query, translated
 from fhirserver.store.commit.attempt import COMMAND_BYTES
 from fhirserver.store.commit.prepare import derived_fields, native
 from fhirserver.store.commit.write import Derive
+from fhirserver.store.connection.client import Document, Mongo, Query, translated
 from fhirserver.store.documents import Documents
 
 BATCH: Final = 200
