@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from fhirserver import __version__
 from fhirserver.access.bearer import principal_for
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.definitions import Definitions, load

@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from fhirserver.access.compartments import UNRESOLVED
-from fhirserver.access.decide import Gate
-from fhirserver.access.facts import DECIDING, Facts, Row
+from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.facts import DECIDING, Facts, Row
 from fhirserver.access.principal import Kind, Principal, allows
+from fhirserver.access.security.compartments import UNRESOLVED
 from fhirserver.model.outcome import Conflict, Forbidden, TooCostly
 from fhirserver.search.expression import Expression, Nothing, all_of
 from fhirserver.search.match import match

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from fhirserver.access.consent import Verdict
+from fhirserver.access.security.consent import Verdict
 
 OPEN_MODE: Final = "open mode"
 FACTS: Final = "access decides: owners, roles, organisations and Consent rules"

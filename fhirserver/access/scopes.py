@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from fhirserver.access.classes import ACCESS_CLASS
+from fhirserver.access.security.classes import ACCESS_CLASS
 
 LETTERS: Final = {
     "create": "c",

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, UNRESOLVED, confidentiality
-from fhirserver.access.consent import WITHOUT_EFFECT
-from fhirserver.access.elements import objects
-from fhirserver.access.facts import Row, security
+from fhirserver.access.gate.facts import Row, security
 from fhirserver.access.principal import Kind, Principal
 from fhirserver.access.reasons import CONSENT_EFFECT, LABELS_LOWERED, NOT_THIS_CONTENT
 from fhirserver.access.scopes import LETTERS, names
+from fhirserver.access.security.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, UNRESOLVED, confidentiality
+from fhirserver.access.security.consent import WITHOUT_EFFECT
+from fhirserver.access.security.elements import objects
 from fhirserver.model.outcome import Forbidden
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import Exists, Expression, Range, Within, all_of, any_of, negate

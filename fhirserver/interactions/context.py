@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions

@@ -1,6 +1,6 @@
 """The Permit: what a caller may read and write, as Expressions, with the reasons for the audit.
 
-Every read of the store takes one, positionally and with no default. `access.decide` makes them; `Permit.system` is for the
+Every read of the store takes one, positionally and with no default. `access.gate.decide` makes them; `Permit.system` is for the
 server's own work, is loud on purpose, and its callers are counted by a test.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fhirserver.access.compartments import security_facts
+from fhirserver.access.security.compartments import security_facts
 from fhirserver.search.expression import Expression
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.access.scopes import parse_scopes
 from tests.fakes.facts import FakeFacts

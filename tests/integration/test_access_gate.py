@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 
-from fhirserver.access.compartments import security_facts
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
+from fhirserver.access.security.compartments import security_facts
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import All
 from fhirserver.search.permit import Permit

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhirserver.access.compartments import security_facts
+from fhirserver.access.security.compartments import security_facts
 from fhirserver.definitions import Definitions
 from fhirserver.model.json import texts as texts_of
 from fhirserver.model.reference import local_references

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from fhirserver.access.gate.steps import check_steps
 from fhirserver.access.matching import check_search
 from fhirserver.access.principal import allows
-from fhirserver.access.steps import check_steps
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.search import OTHER_COUNT, Found, permit_of
 from fhirserver.interactions.terminology import answered

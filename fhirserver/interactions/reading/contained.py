@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fhirserver.access.gate.steps import check_steps, check_whole
 from fhirserver.access.principal import Principal, allows
-from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.search import OTHER_COUNT, Found

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from fhirserver.access.gate.steps import check_steps, check_whole
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
-from fhirserver.access.steps import check_steps, check_whole
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest

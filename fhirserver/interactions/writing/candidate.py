@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.decide import Granted
+from fhirserver.access.gate.decide import Granted
 from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import judge

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from fhirserver.access.actors import Actors, actors_of
-from fhirserver.access.compartments import UNRESOLVED
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.actors import Actors, actors_of
+from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.reach import Decided, Writes, visible, writable
 from fhirserver.access.principal import OPEN, InvalidPrincipal, Principal
-from fhirserver.access.reach import Decided, Writes, visible, writable
 from fhirserver.access.scopes import Scope, parse_scopes
+from fhirserver.access.security.compartments import UNRESOLVED
 from fhirserver.search.expression import Expression, Nothing
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit

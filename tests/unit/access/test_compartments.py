@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhirserver.access import compartments
-from fhirserver.access.classes import ACCESS_CLASS
-from fhirserver.access.compartments import UNRESOLVED, security_facts
+from fhirserver.access.security import compartments
+from fhirserver.access.security.classes import ACCESS_CLASS
+from fhirserver.access.security.compartments import UNRESOLVED, security_facts
 from fhirserver.model.dates import BEGINNING, END, interval
 from tests.fakes.facts import BASE, derive
 from tests.fakes.records import appointment, observation, practitioner_role, reference, resource

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fhirserver.access.consent import rule_of, verdict
+from fhirserver.access.security.consent import rule_of, verdict
 from fhirserver.model.dates import interval
 from tests.fakes.facts import BASE
 from tests.fakes.records import ACCESS, PRIVACY, WITNESS, actor, consent, provision, reference

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fhirserver.access.facts import DECIDING
+from fhirserver.access.gate.facts import DECIDING
 from fhirserver.access.principal import Principal
 from tests.fakes.gate import CLINIC, DEVICE, DOCTOR, IN_ROLE, LABORATORY, A, B, World, denies, permits
 from tests.fakes.records import observation

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fhirserver.access import reasons
-from fhirserver.access.decide import Granted
+from fhirserver.access.gate.decide import Granted
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.access.writes import check_candidate
 from fhirserver.model.outcome import Forbidden

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.access.scopes import parse_scopes
 from tests.fakes.facts import FakeFacts

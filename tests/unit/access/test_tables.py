@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fhirserver.access.classes import ACCESS_CLASS, BY_NAME, PATIENT_SAYS
-from fhirserver.access.ownership import COMPARTMENT, MENTIONS, OUTSIDE, PARTICIPANTS, SUBJECTS
+from fhirserver.access.security.classes import ACCESS_CLASS, BY_NAME, PATIENT_SAYS
+from fhirserver.access.security.ownership import COMPARTMENT, MENTIONS, OUTSIDE, PARTICIPANTS, SUBJECTS
 from fhirserver.definitions import Definitions, load
 from fhirserver.search.registry import registry
 from fhirserver.store.layout import indexes

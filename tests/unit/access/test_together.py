@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhirserver.access import decide, reasons
+from fhirserver.access import reasons
 from fhirserver.access.bearer import issue_token, principal_for
-from fhirserver.access.decide import Gate
+from fhirserver.access.gate import decide
+from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, Unavailable
 from fhirserver.search.match import match

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fhirserver.access.compartments import CONFIDENTIALITY_SYSTEM as CONFIDENTIALITY
+from fhirserver.access.security.compartments import CONFIDENTIALITY_SYSTEM as CONFIDENTIALITY
 from fhirserver.access.writes import keep_labels, keeping
 from fhirserver.model.outcome import Forbidden
 from fhirserver.search.expression import All

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from fhirserver.access.classes import (
+from fhirserver.access.principal import Kind, Principal
+from fhirserver.access.scopes import LETTERS, SYSTEM_LEVEL, names, reaches
+from fhirserver.access.security.classes import (
     ACCESS_CLASS,
     APPOINTMENT_REQUESTS,
     BY_NAME,
     OPEN_CLASSES,
     PATIENT_SAYS,
 )
-from fhirserver.access.compartments import UNRESOLVED
-from fhirserver.access.consent import WITHOUT_EFFECT
-from fhirserver.access.principal import Kind, Principal
-from fhirserver.access.scopes import LETTERS, SYSTEM_LEVEL, names, reaches
+from fhirserver.access.security.compartments import UNRESOLVED
+from fhirserver.access.security.consent import WITHOUT_EFFECT
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Within, all_of, any_of, negate, within
 
 _CLASS: Final = "security.class"

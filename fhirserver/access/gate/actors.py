@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.facts import DECIDING, Facts, Row, is_live, rows_where, security
+from fhirserver.access.gate.facts import DECIDING, Facts, Row, is_live, rows_where, security
 from fhirserver.access.principal import Kind, Principal
 from fhirserver.search.expression import In
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fhirserver.access.facts import Row, is_live, security
+from fhirserver.access.gate.facts import Row, is_live, security
 
 
 def effective(row: Row) -> Mapping[str, Any]:

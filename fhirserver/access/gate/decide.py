@@ -18,17 +18,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 from fhirserver.access import reasons
-from fhirserver.access.actors import Actors, ActorsOf, Remembered, actors_of
-from fhirserver.access.classes import ACCESS_CLASS
-from fhirserver.access.compartments import UNRESOLVED
-from fhirserver.access.consent import Verdict, verdict
-from fhirserver.access.effect import effective, permit_only
-from fhirserver.access.facts import DECIDING, PastFacts, Row, is_live, owners_of, rows_where, security
+from fhirserver.access.gate.actors import Actors, ActorsOf, Remembered, actors_of
+from fhirserver.access.gate.effect import effective, permit_only
+from fhirserver.access.gate.facts import DECIDING, PastFacts, Row, is_live, owners_of, rows_where, security
+from fhirserver.access.gate.reach import Decided, Reads, Writes, visible
+from fhirserver.access.gate.request import Request
+from fhirserver.access.gate.together import Party, Sought, Together
 from fhirserver.access.principal import Kind, Principal, allows, depends_on_consents
-from fhirserver.access.reach import Decided, Reads, Writes, visible
-from fhirserver.access.request import Request
 from fhirserver.access.scopes import SYSTEM_LEVEL
-from fhirserver.access.together import Party, Sought, Together
+from fhirserver.access.security.classes import ACCESS_CLASS
+from fhirserver.access.security.compartments import UNRESOLVED
+from fhirserver.access.security.consent import Verdict, verdict
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, all_of, negate
 from fhirserver.search.match import match

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.access.elements import codings, local, objects, period_bounds
+from fhirserver.access.security.elements import codings, local, objects, period_bounds
 from fhirserver.model.dates import BEGINNING, END
 from fhirserver.model.resource import Resource
 

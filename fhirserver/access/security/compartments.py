@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from fhirserver.access.classes import ACCESS_CLASS, OPEN_CLASSES, AccessClass
-from fhirserver.access.consent import rule_of
-from fhirserver.access.elements import local, local_text, objects, period_bounds, text
-from fhirserver.access.ownership import MENTION_ENDINGS, MENTIONS, SUBJECTS
+from fhirserver.access.security.classes import ACCESS_CLASS, OPEN_CLASSES, AccessClass
+from fhirserver.access.security.consent import rule_of
+from fhirserver.access.security.elements import local, local_text, objects, period_bounds, text
+from fhirserver.access.security.ownership import MENTION_ENDINGS, MENTIONS, SUBJECTS
 from fhirserver.model.dates import BEGINNING, END, interval
 from fhirserver.model.json import texts as texts_of
 from fhirserver.model.resource import Resource
