@@ -34,13 +34,13 @@ from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
 from fhirserver.rest.cors import Cors
 from fhirserver.rest.facade import Bounds, Door, Facade
+from fhirserver.rest.messages.request import BodyBounds, Statement
+from fhirserver.rest.messages.responses import Message, Receive, Scope, Send, date
 from fhirserver.rest.openapi.document import About, description
 from fhirserver.rest.openapi.pages import pages
 from fhirserver.rest.operate.health import router
 from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
-from fhirserver.rest.request import BodyBounds, Statement
-from fhirserver.rest.responses import Message, Receive, Scope, Send, date
 from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
 from fhirserver.search.index.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from fhirserver.rest.responses import Header
+from fhirserver.rest.messages.responses import Header
 
 ANY: Final = "*"
 _MAX_AGE: Final = b"600"

@@ -21,15 +21,15 @@ from fhirserver.model.outcome import FhirError, Forbidden, Issue, MethodNotAllow
 from fhirserver.rest.address import Address, Hosts, IllegalId, Kind, addresses
 from fhirserver.rest.authenticate import Authenticate
 from fhirserver.rest.cors import Cors, is_preflight
-from fhirserver.rest.errors import answer_to, unexpected
 from fhirserver.rest.interactions.capabilities import capabilities
+from fhirserver.rest.messages.errors import answer_to, unexpected
+from fhirserver.rest.messages.parameters import form_of, parse_query
+from fhirserver.rest.messages.request import BodyBounds, Disconnected, Request, Statement, answer_type, request_id_of
+from fhirserver.rest.messages.responses import Answer, Header, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.operate.log import Log
 from fhirserver.rest.operate.metrics import Metrics
-from fhirserver.rest.parameters import form_of, parse_query
 from fhirserver.rest.representation.formats import shape
 from fhirserver.rest.representation.negotiate import DEFAULT, is_pretty
-from fhirserver.rest.request import BodyBounds, Disconnected, Request, Statement, answer_type, request_id_of
-from fhirserver.rest.responses import Answer, Header, Receive, Scope, Send, header_table, outcome, send_answer
 from fhirserver.rest.routes import CAPABILITIES, OPTIONS, ROUTES, allowed
 
 _WRITES = frozenset(("create", "update", "patch", "delete", "transaction"))

@@ -18,7 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from fhirserver.model.outcome import Issue
-from fhirserver.rest.responses import EVERY_ANSWER, Answer, outcome
+from fhirserver.rest.messages.responses import EVERY_ANSWER, Answer, outcome
 
 LINE: Final = 64 * 1024
 """Bytes of a request line that are waited for. What an address may have is less, and is said by the facade."""

@@ -22,8 +22,8 @@ from fhirserver.rest.interactions import (
     patch,
     types,
 )
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 
 Handle = Callable[[Request], Awaitable[Answer]]
 

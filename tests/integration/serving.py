@@ -12,7 +12,7 @@ import httpx
 from pymongo import AsyncMongoClient
 
 from fhirserver.app import Application, create_app
-from fhirserver.rest.responses import Message
+from fhirserver.rest.messages.responses import Message
 from fhirserver.settings import Settings
 
 BASE = "http://127.0.0.1:8000"

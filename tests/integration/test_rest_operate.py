@@ -16,9 +16,9 @@ import structlog
 
 from fhirserver.app import create_app
 from fhirserver.model.outcome import BadRequest
+from fhirserver.rest.messages.request import BodyBounds, read_body
 from fhirserver.rest.operate import log as log_module
 from fhirserver.rest.operate.log import LOGGERS, Log, configure
-from fhirserver.rest.request import BodyBounds, read_body
 from fhirserver.settings import Settings
 from tests.integration.serving import BASE, Server, lifespan
 

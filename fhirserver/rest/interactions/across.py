@@ -10,11 +10,11 @@ from dataclasses import replace
 from fhirserver.interactions.reading.across import search_system
 from fhirserver.rest.address import members
 from fhirserver.rest.interactions.types import cut, posted
-from fhirserver.rest.parameters import Pair, as_query, form_of, part
+from fhirserver.rest.messages.parameters import Pair, as_query, form_of, part
+from fhirserver.rest.messages.request import Request, answer_type
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.negotiate import is_pretty
 from fhirserver.rest.representation.searchset import searchset_bundle
-from fhirserver.rest.request import Request, answer_type
-from fhirserver.rest.responses import Answer
 from fhirserver.search.compartment import in_compartment
 from fhirserver.search.query.across import parse_across
 

@@ -19,8 +19,10 @@ from fhirserver.model.json import parse
 from fhirserver.model.outcome import Issue, NotAcceptable, UnsupportedMediaType
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
-from fhirserver.rest.parameters import form_of
-from fhirserver.rest.preconditions import is_not_modified
+from fhirserver.rest.messages.parameters import form_of
+from fhirserver.rest.messages.preconditions import is_not_modified
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer, Header, of_version, outcome, validators
 from fhirserver.rest.representation.formats import resource_of
 from fhirserver.rest.representation.negotiate import (
     FHIR_JSON,
@@ -34,8 +36,6 @@ from fhirserver.rest.representation.negotiate import (
 )
 from fhirserver.rest.representation.subsets import subset_of, subsetted
 from fhirserver.rest.representation.xml import root_of
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer, Header, of_version, outcome, validators
 from fhirserver.search.request import WHOLE, Subset
 
 _SANDBOX: Final[tuple[Header, ...]] = (

@@ -5,9 +5,9 @@ https://hl7.org/fhir/R4/http.html#capabilities
 
 from __future__ import annotations
 
-from fhirserver.rest.parameters import Pair, form_of
-from fhirserver.rest.request import Request, Statement
-from fhirserver.rest.responses import Answer
+from fhirserver.rest.messages.parameters import Pair, form_of
+from fhirserver.rest.messages.request import Request, Statement
+from fhirserver.rest.messages.responses import Answer
 
 
 async def capabilities(statement: Statement, pairs: list[Pair], content_type: bytes) -> Answer:

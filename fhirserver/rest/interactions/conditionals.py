@@ -18,10 +18,10 @@ from fhirserver.model.outcome import BadRequest
 from fhirserver.rest.interactions import binary
 from fhirserver.rest.interactions.instances import answer_to_write
 from fhirserver.rest.interactions.patch import sent_patch
-from fhirserver.rest.parameters import Pair, parse_query
-from fhirserver.rest.preconditions import if_match, if_none_match_any
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
+from fhirserver.rest.messages.parameters import Pair, parse_query
+from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.store import Written
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import BadRequest, NotSupported
 from fhirserver.rest.interactions.bundles.entries import EntryRequest
+from fhirserver.rest.messages.request import Request
 from fhirserver.rest.representation.negotiate import media_type
-from fhirserver.rest.request import Request
 
 QUERY: Final = "application/graphql"
 JSON: Final = "application/json"

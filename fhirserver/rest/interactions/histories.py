@@ -18,12 +18,12 @@ from fhirserver.interactions.reading.history import (
 )
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
-from fhirserver.rest.parameters import Pair, part
+from fhirserver.rest.messages.parameters import Pair, part
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.searchset import history_bundle
 from fhirserver.rest.representation.subsets import asked as subset_asked
 from fhirserver.rest.representation.subsets import subsetted
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
 from fhirserver.search.request import Subset
 
 COUNT: Final = 20

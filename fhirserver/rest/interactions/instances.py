@@ -12,10 +12,10 @@ from fhirserver.interactions.writing.update import update as update_interaction
 from fhirserver.model.outcome import Issue
 from fhirserver.model.resource import Version
 from fhirserver.rest.interactions import binary
-from fhirserver.rest.preconditions import if_match, if_none_match_any, is_not_modified
+from fhirserver.rest.messages.preconditions import if_match, if_none_match_any, is_not_modified
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer, of_version, outcome, validators
 from fhirserver.rest.representation.subsets import subset_of, subsetted
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer, of_version, outcome, validators
 from fhirserver.search.request import WHOLE, Subset
 from fhirserver.store import Written
 

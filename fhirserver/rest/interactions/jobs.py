@@ -12,8 +12,8 @@ from fhirserver.jobs import Job, State
 from fhirserver.model.dates import instant
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer, outcome
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer, outcome
 
 PLACE: Final = "_jobs"
 RETRY_AFTER: Final = b"2"

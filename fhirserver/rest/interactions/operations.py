@@ -13,11 +13,11 @@ from fhirserver.model.outcome import BadRequest, MethodNotAllowed, NotSupported
 from fhirserver.rest.address import LEVELS, Address
 from fhirserver.rest.interactions import graphql
 from fhirserver.rest.interactions.jobs import accepted
-from fhirserver.rest.parameters import FORM, Pair, part
+from fhirserver.rest.messages.parameters import FORM, Pair, part
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.searchset import operation_bundle
 from fhirserver.rest.representation.subsets import subsetted
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
 
 _RESOURCE: Final = "resource"
 

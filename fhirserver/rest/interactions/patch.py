@@ -11,11 +11,11 @@ from fhirserver.interactions.writing.patch import JSON_PATCH, PATCH_TYPES, Patch
 from fhirserver.interactions.writing.patch import patch as patch_interaction
 from fhirserver.model.outcome import UnsupportedMediaType
 from fhirserver.rest.interactions.instances import answer_to_write
-from fhirserver.rest.preconditions import if_match, if_none_match_any
+from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation import formats
 from fhirserver.rest.representation.negotiate import media_type, sent_format
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
 
 _ACCEPTED: Final = ", ".join(PATCH_TYPES)
 

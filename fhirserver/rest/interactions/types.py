@@ -16,12 +16,12 @@ from fhirserver.model.outcome import BadRequest, UnsupportedMediaType
 from fhirserver.rest.address import Kind
 from fhirserver.rest.interactions import binary, conditionals
 from fhirserver.rest.interactions.instances import answer_to_write
-from fhirserver.rest.parameters import Pair, as_query, form_of, parse_query, part
+from fhirserver.rest.messages.parameters import Pair, as_query, form_of, parse_query, part
+from fhirserver.rest.messages.request import Request, answer_type
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.negotiate import is_pretty, media_type
 from fhirserver.rest.representation.searchset import searchset_bundle
 from fhirserver.rest.representation.subsets import subsetted
-from fhirserver.rest.request import Request, answer_type
-from fhirserver.rest.responses import Answer
 from fhirserver.search.compartment import in_compartment
 from fhirserver.search.request import WHOLE, SearchRequest
 

@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 from fhirserver.definitions import Definitions
 from fhirserver.model.json import NESTING_LIMIT, RESOURCE_LIMIT, parse
 from fhirserver.model.outcome import BadRequest
+from fhirserver.rest.messages.responses import Answer, prettied
 from fhirserver.rest.representation import xml
 from fhirserver.rest.representation.negotiate import is_xml
-from fhirserver.rest.responses import Answer, prettied
 from fhirserver.store.pace import beside
 
 _PAGE_LEVELS: Final = 8

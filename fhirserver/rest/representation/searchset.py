@@ -17,7 +17,7 @@ from fhirserver.model.dates import instant
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, TooCostly, operation_outcome
 from fhirserver.model.resource import Version
-from fhirserver.rest.parameters import CURSOR, Pair, as_query
+from fhirserver.rest.messages.parameters import CURSOR, Pair, as_query
 from fhirserver.search.request import SearchRequest
 
 LINK_BOUND: Final = 8000

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from fhirserver.rest.messages.responses import Message, Receive, Scope, Send
 from fhirserver.rest.protocol import HEADERS, LINE, Protocol, encoded
-from fhirserver.rest.responses import Message, Receive, Scope, Send
 
 HOST = b"Host: a\r\n"
 UTF_8 = "GET /fhir/Patient?name=Иванов&_count=1 HTTP/1.1\r\n".encode()

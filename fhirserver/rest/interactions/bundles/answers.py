@@ -11,7 +11,7 @@ from typing import Any
 
 from fhirserver.model.dates import instant
 from fhirserver.model.json import dump
-from fhirserver.rest.responses import Answer
+from fhirserver.rest.messages.responses import Answer
 
 
 def response_bundle(type: str, entries: Iterable[bytes]) -> bytes:

@@ -14,15 +14,15 @@ from fhirserver.interactions.bundles.transaction import placed, transaction
 from fhirserver.interactions.context import Context
 from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError, TooCostly
-from fhirserver.rest.errors import answer_to, unexpected
 from fhirserver.rest.interactions.bundles.answers import response_bundle, response_entry
 from fhirserver.rest.interactions.bundles.entries import EntryRequest, Requests, Sent, read_bundle
 from fhirserver.rest.interactions.conditionals import answer_to_done, criteria
 from fhirserver.rest.interactions.patch import sent_patch
-from fhirserver.rest.preconditions import if_match, if_none_match_any
+from fhirserver.rest.messages.errors import answer_to, unexpected
+from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
+from fhirserver.rest.messages.request import Request
+from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.negotiate import DEFAULT
-from fhirserver.rest.request import Request
-from fhirserver.rest.responses import Answer
 
 if TYPE_CHECKING:
     from fhirserver.rest.interactions.bundles.entries import Routes

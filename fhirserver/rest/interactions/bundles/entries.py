@@ -22,8 +22,8 @@ from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden, Issue, MethodNotAllowed, TooLarge
 from fhirserver.model.resource import Resource
 from fhirserver.rest.address import Address, Addresses, IllegalId, addresses
+from fhirserver.rest.messages.request import Request
 from fhirserver.rest.representation.negotiate import DEFAULT
-from fhirserver.rest.request import Request
 from fhirserver.validation import error_for
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Final, cast
 
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest
-from fhirserver.rest.parameters import FORM, Pair
-from fhirserver.rest.request import Request
+from fhirserver.rest.messages.parameters import FORM, Pair
+from fhirserver.rest.messages.request import Request
 from fhirserver.search.query.result import SUMMARIES, read_elements, subset
 from fhirserver.search.query.unsupported import Unsupported
 from fhirserver.search.request import Subset, Summary

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhirserver.model.outcome import BadRequest, TooCostly
-from fhirserver.rest.parameters import as_query, form_of, parse_query, part
+from fhirserver.rest.messages.parameters import as_query, form_of, parse_query, part
 
 text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 

@@ -16,7 +16,7 @@ from fhirserver.model.outcome import (
     Unavailable,
     UnsupportedMediaType,
 )
-from fhirserver.rest.responses import Answer, Header, outcome
+from fhirserver.rest.messages.responses import Answer, Header, outcome
 
 
 def answer_to(error: FhirError, *, allow: Iterable[str] = ()) -> Answer:

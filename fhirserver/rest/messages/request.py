@@ -16,7 +16,8 @@ from fhirserver.interactions.context import Context
 from fhirserver.model.json import RESOURCE_LIMIT
 from fhirserver.model.outcome import BadRequest, TooLarge, UnsupportedMediaType
 from fhirserver.rest.address import Address
-from fhirserver.rest.parameters import Pair, form_of, parse_query
+from fhirserver.rest.messages.parameters import Pair, form_of, parse_query
+from fhirserver.rest.messages.responses import Receive
 from fhirserver.rest.representation import formats
 from fhirserver.rest.representation.negotiate import (
     XML_TYPES,
@@ -26,7 +27,6 @@ from fhirserver.rest.representation.negotiate import (
     preferences,
     sent_format,
 )
-from fhirserver.rest.responses import Receive
 
 _NO_PREFERENCES: Final = Preferences()
 _LENGTH_DIGITS: Final = 12

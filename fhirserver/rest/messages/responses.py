@@ -15,7 +15,7 @@ import msgspec
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, operation_outcome
 from fhirserver.model.resource import Version
-from fhirserver.rest.preconditions import entity_tag, http_date
+from fhirserver.rest.messages.preconditions import entity_tag, http_date
 from fhirserver.rest.representation.negotiate import DEFAULT
 
 Scope = MutableMapping[str, Any]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Version
-from fhirserver.rest.preconditions import entity_tags, http_date, if_none_match_any, is_not_modified
+from fhirserver.rest.messages.preconditions import entity_tags, http_date, if_none_match_any, is_not_modified
 
 WRITTEN = datetime(2026, 3, 1, 12, 0, 5, 700_000, tzinfo=UTC)
 VERSION = Version("Patient", "p", 3, WRITTEN, b"{}")
