@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fhirserver.cli.failure import Failure
 from fhirserver.definitions.build import build
+from fhirserver.definitions.codes.terminology import TERMINOLOGY_FILE, load_terminology
 from fhirserver.definitions.profiles import PROFILES_FILE, load_profiles
 from fhirserver.definitions.registry import FILE, load
 from fhirserver.definitions.shipping import PACKAGE
-from fhirserver.definitions.terminology import TERMINOLOGY_FILE, load_terminology
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -7,14 +7,14 @@ The tables are compiled from HL7's package by `definitions.build`, which
 only the command line calls. This room must not know of requests, stores or profiles of its own.
 """
 
+from fhirserver.definitions.codes.terminology import Terminology, load_terminology
+from fhirserver.definitions.codes.values import ValueSet
 from fhirserver.definitions.operations import Compartment, Operation, OperationParameter
 from fhirserver.definitions.parameters import Component, SearchParameter
 from fhirserver.definitions.profiles import Profiles, load_profiles
 from fhirserver.definitions.registry import Definitions, load
 from fhirserver.definitions.shipping import shipped
 from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
-from fhirserver.definitions.terminology import Terminology, load_terminology
-from fhirserver.definitions.values import ValueSet
 
 __all__ = [
     "Binding",

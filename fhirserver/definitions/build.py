@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from fhirserver.definitions.codes.grammars import UNITS
 from fhirserver.definitions.compiling.operations import compile_compartments, compile_operations
 from fhirserver.definitions.compiling.package import Definition, read_package
 from fhirserver.definitions.compiling.parameters import compile_parameters
@@ -17,7 +18,6 @@ from fhirserver.definitions.compiling.structures import compile_structures, conc
 from fhirserver.definitions.compiling.tables import Tables
 from fhirserver.definitions.compiling.terminology import compile_terminology
 from fhirserver.definitions.compiling.values import CannotExpandError, Expander
-from fhirserver.definitions.grammars import UNITS
 from fhirserver.definitions.wire import WireFile, pack, raw
 
 

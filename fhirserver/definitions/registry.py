@@ -12,10 +12,10 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
+from fhirserver.definitions.codes.values import ValueSet, unversioned, value_set
 from fhirserver.definitions.operations import Compartment, Operation, OperationParameter
 from fhirserver.definitions.parameters import Component, SearchParameter
 from fhirserver.definitions.structures import Binding, Constraint, Element, ElementType, Structure
-from fhirserver.definitions.values import ValueSet, unversioned, value_set
 from fhirserver.definitions.wire import (
     WireElement,
     WireFile,

@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from fhirserver.definitions import Terminology
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.model.outcome import TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.code_system import CodeSystem
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.model.outcome import FhirError
 from fhirserver.terminology.catalogue import Catalogue, needed, whole
 from fhirserver.terminology.code_system import CodeSystem

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.catalogue import Catalogue
 from fhirserver.terminology.coded import is_shown

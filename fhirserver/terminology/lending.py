@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/fhirpath.html#functions
 from __future__ import annotations
 
 from fhirserver.definitions import load_terminology
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.fhirpath import Host, Node
 from fhirserver.fhirpath.values.nodes import plain
 from fhirserver.model.outcome import FhirError

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhirserver.definitions.values import unversioned
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.model.outcome import Unprocessable
 from fhirserver.terminology.catalogue import Catalogue, Json
 from fhirserver.terminology.coded import Coded

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from fhirserver.definitions.grammars import GRAMMARS
-from fhirserver.definitions.values import unversioned
+from fhirserver.definitions.codes.grammars import GRAMMARS
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.model.outcome import BadRequest, FhirError, TooCostly, Unprocessable, Unresolved
 from fhirserver.terminology.catalogue import Asked, Catalogue, Json, needed, whole
 from fhirserver.terminology.code_system import CodeSystem, Concept

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.definitions.compiling.package import Definition
 from fhirserver.definitions.compiling.tables import Tables
-from fhirserver.definitions.values import unversioned
 from fhirserver.definitions.wire import WireElement, WireStructure, raw
 
 PREFIX = "http://hl7.org/fhir/StructureDefinition/"

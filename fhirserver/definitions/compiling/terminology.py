@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from fhirserver.definitions import currencies
+from fhirserver.definitions.codes import currencies
 from fhirserver.definitions.compiling.package import Definition, Package
 from fhirserver.definitions.wire import WireTerminology, raw
 

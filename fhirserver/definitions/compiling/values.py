@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fhirserver.definitions import currencies
+from fhirserver.definitions.codes import currencies
+from fhirserver.definitions.codes.grammars import GRAMMARS, MEDIA_TYPES
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.definitions.compiling.package import Definition
-from fhirserver.definitions.grammars import GRAMMARS, MEDIA_TYPES
-from fhirserver.definitions.values import unversioned
 
 # A maximum value set that the package names by its RFC.
 _ELSEWHERE = {"http://www.rfc-editor.org/bcp/bcp13.txt": MEDIA_TYPES}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhirserver.definitions import load_terminology
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.interactions.capabilities import Instance
 from fhirserver.interactions.operations.terminology import TERMINOLOGY
 from fhirserver.model.resource import Resource

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from fhirserver.definitions.identifiers import ALIASES, dialled, named, spellings
+from fhirserver.definitions.codes.identifiers import ALIASES, dialled, named, spellings
 from fhirserver.search.expression import Containing, Expression, In, Member, Prefixed, Relation, all_of, any_of, negate
 from fhirserver.search.parameters.string import fold
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from fhirserver.definitions.values import unversioned
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.validation.conformance.profile import (
     Asked,
     Bound,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, Final
 
-from fhirserver.definitions.values import unversioned
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.fhirpath import Engine, Environment, FhirPathError
 from fhirserver.model.outcome import Issue
 from fhirserver.model.reference import Reference

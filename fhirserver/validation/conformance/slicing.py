@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fhirserver.definitions.values import unversioned
+from fhirserver.definitions.codes.values import unversioned
 from fhirserver.model.outcome import Issue
 from fhirserver.validation.conformance.coded import codes_of
 from fhirserver.validation.conformance.comparing import is_like, is_same

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from fhirserver.definitions import Definitions, currencies, load
+from fhirserver.definitions import Definitions, load
+from fhirserver.definitions.codes import currencies
+from fhirserver.definitions.codes.grammars import is_language, is_media_type, is_unit
 from fhirserver.definitions.compiling.values import CannotExpandError, Expander
-from fhirserver.definitions.grammars import is_language, is_media_type, is_unit
 
 HL7 = "http://hl7.org/fhir/ValueSet/"
 

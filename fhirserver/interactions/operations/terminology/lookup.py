@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fhirserver.definitions.grammars import GRAMMARS, TITLES
+from fhirserver.definitions.codes.grammars import GRAMMARS, TITLES
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import codings, parameters, value

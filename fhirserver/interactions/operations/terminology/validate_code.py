@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import (

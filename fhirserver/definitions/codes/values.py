@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fhirserver.definitions.grammars import GRAMMARS
+from fhirserver.definitions.codes.grammars import GRAMMARS
 
 
 @dataclass(frozen=True, slots=True)
