@@ -1,6 +1,6 @@
 """Ways round the gate that were tried through the front door. Each names the attacker and what she hopes for.
 
-Also tried, in process, without a database: `tests/unit/access/test_gate.py` (names in extensions, look-alike actors, floods of
+Also tried, in process, without a database: `tests/unit/access/gate/test_gate.py` (names in extensions, look-alike actors, floods of
 Consents, a record taken or given away) and `test_oracle.py` (generated worlds against the rules said once more).
 """
 

@@ -23,7 +23,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
 from fhirserver.store import By, Derived, Store, Write
 from tests.fakes.facts import BASE
-from tests.unit.access.test_oracle import (
+from tests.unit.access.gate.test_oracle import (
     NOW,
     ORGANIZATIONS,
     Made,

@@ -42,8 +42,8 @@ from fhirserver.model.outcome import FhirError, Unavailable
 from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings
 from tests.fakes.processes import dies
+from tests.integration.interactions.test_load_direct import bundle, entry, lines, refusals, results
 from tests.integration.parameters.stepped import parameter, patient
-from tests.integration.test_load_direct import bundle, entry, lines, refusals, results
 
 SYSTEM = Permit.system("test")
 SECRET = "Semyonov"

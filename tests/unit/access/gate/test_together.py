@@ -36,8 +36,8 @@ from tests.fakes.gate import (
     who,
 )
 from tests.fakes.records import ACCESS, consent, observation, provision
-from tests.unit.access.test_oracle import NOW as THEN
-from tests.unit.access.test_oracle import Made, build, caller, callers, sees, stored, worlds
+from tests.unit.access.gate.test_oracle import NOW as THEN
+from tests.unit.access.gate.test_oracle import Made, build, caller, callers, sees, stored, worlds
 
 STRANGER = who("Practitioner/s")
 

@@ -12,8 +12,8 @@ import pytest
 
 from fhirserver.bench import laboratory
 from fhirserver.interactions.writing.interpretation import TAG
+from tests.integration.rest.test_rest_gated import headers
 from tests.integration.serving import Server
-from tests.integration.test_rest_gated import headers
 
 RESULTS = 5
 

@@ -38,7 +38,7 @@ Document = dict[str, Any]
 def _documents() -> list[Document]:
     extractor = Extractor(load(), BASE_URL)
     found = []
-    for table in sorted((Path(__file__).parents[1] / "conformance" / "search").glob("*.json")):
+    for table in sorted((Path(__file__).parents[2] / "conformance" / "search").glob("*.json")):
         for number, resource in enumerate(
             json.loads(table.read_text("utf-8"), parse_float=Number).get("resources", ())
         ):

@@ -14,7 +14,7 @@ from fhirserver.definitions import Definitions, load
 from fhirserver.search.registry import registry
 from fhirserver.store.layout import indexes
 
-FROZEN = Path(__file__).parents[2] / "data" / "access_classes.txt"
+FROZEN = Path(__file__).parents[3] / "data" / "access_classes.txt"
 
 
 def test_every_type_has_the_class_that_was_reviewed() -> None:
