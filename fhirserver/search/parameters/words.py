@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import snowballstemmer
@@ -76,6 +77,7 @@ WORDLESS = frozenset(
 """The data types in which nothing is written but units."""
 
 _RUSSIAN, _ENGLISH = snowballstemmer.stemmer("russian"), snowballstemmer.stemmer("english")
+_STEMMING = Lock()
 
 
 def condition(term: Term) -> Expression:
@@ -227,4 +229,5 @@ def _stems(text: str) -> list[str]:
 @lru_cache(32_768)
 def _stem(word: str) -> str:
     stemmer = _ENGLISH if word.isascii() else _RUSSIAN
-    return str(stemmer.stemWord(word))
+    with _STEMMING:  # a stemmer holds its word in itself, and large resources are read on threads
+        return str(stemmer.stemWord(word))
