@@ -1,4 +1,4 @@
-"""What can be told of an expression before it is compiled for any type: that its functions and types exist.
+"""What can be told of an expression before it is compiled for any type: that its functions, types and dates exist.
 
 https://hl7.org/fhirpath/N1/#functions
 """
@@ -13,6 +13,7 @@ from fhirserver.fhirpath.language.syntax import (
     Call,
     Expression,
     Indexer,
+    Literal,
     Member,
     Operation,
     Polarity,
@@ -21,6 +22,7 @@ from fhirserver.fhirpath.language.syntax import (
     TypeOperation,
     Union,
 )
+from fhirserver.fhirpath.values.dates import clock, span
 
 TAKE_A_TYPE = frozenset({"as", "is", "ofType"})
 
@@ -37,8 +39,11 @@ class Check:
         return FhirPathError(message, at.position, self.expression)
 
     def check(self, tree: Expression) -> None:
-        """Raises FhirPathError at what is no function or type at all."""
+        """Raises FhirPathError at what is no function, type or day at all."""
         match tree:
+            case Literal(type="date" | "dateTime" | "time" as type, value=str() as text):
+                if (clock(text) if type == "time" else span(text)) is None:
+                    raise self.error(f"@{text} is not in the calendar or on the clock.", tree)
             case Member():
                 self.member(tree)
             case Call():

@@ -36,6 +36,7 @@ from fhirserver.fhirpath.values.nodes import (
     operand,
     plain,
     single,
+    single_of,
     text,
 )
 from fhirserver.fhirpath.values.units import CALENDAR
@@ -162,6 +163,12 @@ def _boundary(name: str, *, high: bool) -> Run:
     return run
 
 
+def comparable(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
+    """`comparable(quantity)`: not of R4 but of its later releases"""
+    one, other = (single_of(each, Kind.QUANTITY, "comparable()") for each in (nodes, arguments[0]))
+    return [] if one is None or other is None else decided(quantities.comparable(one, other))
+
+
 def digits(nodes: Nodes, arguments: Arguments, environment: Environment) -> list[Node]:
     """`precision()`"""
     node = single(nodes, "precision()")
@@ -205,6 +212,7 @@ TABLE = {
     "sqrt": General(range(1), _of("sqrt", _positive(EXACT.sqrt)), DECIMAL),
     "lowBoundary": General(range(2), _boundary("lowBoundary", high=False), ""),
     "highBoundary": General(range(2), _boundary("highBoundary", high=True), ""),
+    "comparable": General(range(1, 2), comparable, BOOLEAN),
     "precision": General(range(1), digits, INTEGER),
     "now": General(range(1), _clock("now", DATETIME, _datetime), DATETIME),
     "today": General(range(1), _clock("today", DATE, lambda now: now.date().isoformat()), DATE),

@@ -120,7 +120,12 @@ def _unescape(text: str, position: int, expression: str) -> str:
             return _ESCAPED[escape]
         raise FhirPathError("This escape is not one of FHIRPath's.", position + match.start(), expression)
 
-    return _ESCAPE.sub(replace, text)
+    resolved = _ESCAPE.sub(replace, text)
+    try:
+        # What UTF-16 writes in two escapes is one character.
+        return resolved.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise FhirPathError("Half of a surrogate pair is no character.", position, expression) from None
 
 
 def _complaint(expression: str, position: int) -> str:

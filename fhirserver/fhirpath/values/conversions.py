@@ -61,7 +61,7 @@ def to_string(kind: Kind, value: Any) -> str | None:
         return "true" if value else "false"
     if kind is Kind.DECIMAL:
         return f"{value:f}"
-    return str(value)
+    return None if kind is Kind.QUANTITY and value.is_foreign else str(value)
 
 
 def to_date(kind: Kind, value: Any) -> str | None:
@@ -91,7 +91,7 @@ def to_time(kind: Kind, value: Any) -> str | None:
 def to_quantity(kind: Kind, value: Any) -> Amount | None:
     """`toQuantity()`"""
     if kind is Kind.QUANTITY:
-        return value  # type: ignore[no-any-return]
+        return None if value.is_foreign else value
     if kind in (Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN):
         return Amount(Decimal(int(value)) if kind is Kind.BOOLEAN else Decimal(value))
     match = _QUANTITY.fullmatch(value) if kind is Kind.STRING else None

@@ -28,6 +28,9 @@ class Primitive:
     element: Mapping[str, Any]
 
 
+_FOREIGN = "\0"
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
     """FHIRPath's own Quantity: a number and a UCUM unit, or one of the calendar's words in the singular."""
@@ -35,6 +38,11 @@ class Amount:
     value: Decimal
     unit: str = "1"
     calendar: bool = False
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its unit is none of UCUM: FHIRPath itself has no such Quantity."""
+        return self.unit.startswith(_FOREIGN)
 
     def __str__(self) -> str:
         return f"{self.value:f} {self.unit}" if self.calendar else f"{self.value:f} '{self.unit}'"
@@ -108,6 +116,8 @@ CALENDAR_CODES = {
 }  # fmt: skip
 """UCUM's units of time and the calendar's words for them."""
 UCUM = "http://unitsofmeasure.org"
+_MAPPED = ("a", "mo", "d", "h", "min", "s")
+"""Codes that R4 reads as the calendar's words in a Quantity of FHIR: https://hl7.org/fhir/R4/fhirpath.html#quantity"""
 
 
 def amount_of(quantity: Mapping[str, Any]) -> Amount | None:
@@ -117,11 +127,12 @@ def amount_of(quantity: Mapping[str, Any]) -> Amount | None:
         return None
     code, system, unit = (plain(quantity.get(name)) for name in ("code", "system", "unit"))
     if system == UCUM and isinstance(code, str):
-        return Amount(Decimal(value), code)
+        is_mapped = code in _MAPPED
+        return Amount(Decimal(value), CALENDAR_CODES[code] if is_mapped else code, calendar=is_mapped)
     if code is None and unit is None:
         return Amount(Decimal(value))
     # Not a unit of UCUM: it is like itself alone.
-    return Amount(Decimal(value), f"\x00{system}|{code or unit}")
+    return Amount(Decimal(value), f"{_FOREIGN}{system}|{code or unit}")
 
 
 def single(nodes: Nodes, what: str = "This") -> Node | None:

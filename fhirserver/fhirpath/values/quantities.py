@@ -46,6 +46,11 @@ def compared(one: Amount, other: Amount) -> int | None:
     return (left[0] > right[0]) - (left[0] < right[0])
 
 
+def comparable(one: Amount, other: Amount) -> bool:
+    """Whether the units measure the same thing."""
+    return compared(one, other) is not None
+
+
 def equivalent(one: Amount, other: Amount) -> bool:
     """`~`: a calendar's year is like `1 'a'`; values are the same to the digits of the one that has fewer."""
     left = Amount(one.value, CALENDAR[one.unit]) if one.calendar else one

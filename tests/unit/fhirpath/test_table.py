@@ -44,6 +44,12 @@ RESOURCES: dict[str, Any] = {
         {"code": {"text": "b"}, "valueInteger": 3}, {"code": {"text": "c"}, "valueBoolean": true}]}"""
     ),
 }
+RESOURCES["spans"] = parse(
+    b"""{"resourceType": "Observation", "status": "final", "code": {"text": "t"}, "valueQuantity": {"value": 2, "code": "a",
+    "system": "http://unitsofmeasure.org"}, "component": [{"code": {"text": "m"}, "valueQuantity": {"value": 3, "unit":
+    "minutes", "code": "min", "system": "http://unitsofmeasure.org"}}, {"code": {"text": "f"}, "valueQuantity":
+    {"value": 3, "unit": "drops", "code": "min", "system": "http://example.org/units"}}]}"""
+)
 VARIABLES = {"one": 1, "texts": ["a", "b"], "nothing": [], "patient": RESOURCES["patient"]}
 
 
