@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
 
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.matching import PatientKeys
@@ -17,46 +16,13 @@ from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.parameters.keeper import Keeper
 from fhirserver.model.json import dump
-from fhirserver.model.resource import Version
 from fhirserver.search.index.identifiers import Identifiers
-from fhirserver.search.permit import Permit
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
-from fhirserver.store import Across, By, Derive, Mark, Page, Place, Position, Span, Store, Walked
+from fhirserver.store import By, Derive, Reads, Store
 from fhirserver.store.pace import Pace
 from fhirserver.terminology import Parsed
 from fhirserver.validation import Validator
-
-
-class Reads(Protocol):
-    """Where resources are read: the store, or one transaction of it."""
-
-    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
-        """The current version, if it is visible."""
-
-    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
-        """That version, if it and the current one are visible."""
-
-    async def history(
-        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
-    ) -> tuple[list[Version], int]:
-        """Visible versions, and how many there are in all."""
-
-    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
-        """A page of the visible versions of types."""
-
-    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
-        """The page of a search."""
-
-    async def find_across(
-        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
-    ) -> Across:
-        """The page of a search across types."""
-
-    async def find_contained(
-        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
-    ) -> Across:
-        """The page of a search of contained resources."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The store: the only room that speaks to MongoDB.
 
-Public: `Store` (reads, each with a Permit; commit; own rows), `Tx` (the same inside one transaction), what a write is made of (`Write`,
+Public: `Reads` (each with a Permit), `Store` (the same; commit; own rows), `Tx` (the same inside one transaction), what a write is made of (`Write`,
 `Derived`, `By`) and what comes back (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
@@ -8,6 +8,7 @@ from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal,
 from fhirserver.store.history.changes import Change
 from fhirserver.store.history.histories import Mark, Span, Walked
 from fhirserver.store.layout.collections import LayoutError
+from fhirserver.store.reads import Reads
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.resources.across import Across, Place
 from fhirserver.store.store import Store
@@ -26,6 +27,7 @@ __all__ = [
     "Place",
     "Position",
     "Prepared",
+    "Reads",
     "Refused",
     "Seal",
     "Span",

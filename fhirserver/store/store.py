@@ -1,4 +1,4 @@
-"""The Store: the one face of MongoDB. Every read takes a Permit, positionally and without a default."""
+"""The Store: the one face of MongoDB. Its reads are those of `reads`; here is what only the whole store can do."""
 
 from __future__ import annotations
 
@@ -7,30 +7,23 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from fhirserver.model.outcome import Conflict, FhirError, NotSupported
-from fhirserver.model.resource import Version
-from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.search.registry import Searchable
-from fhirserver.search.request import SearchRequest
 from fhirserver.store.bulk import Bulk
 from fhirserver.store.commit import Committer, Derive, Prepared, Seal, Write, Written, request_rows
 from fhirserver.store.commit.fence import Fence
-from fhirserver.store.connection.client import QUERY_MS, Document, Mongo, translated
-from fhirserver.store.connection.coalesce import Coalescer
+from fhirserver.store.connection.client import QUERY_MS, Mongo, translated
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
 from fhirserver.store.documents import Documents
 from fhirserver.store.history import changes as change_stream
-from fhirserver.store.history.histories import Histories, Mark, Span, Walked
-from fhirserver.store.history.versions import Versions
 from fhirserver.store.layout import further
 from fhirserver.store.layout.collections import LAYOUT_ROWS, Layout
 from fhirserver.store.layout.indexes import DIRECTORY, THE_EIGHT
 from fhirserver.store.layout.reindex import Reindexer, Stride
 from fhirserver.store.pace import Pace
-from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
-from fhirserver.store.resources.across import Across, Place, find_across
-from fhirserver.store.resources.contained import Containers, find_contained
+from fhirserver.store.reads import Reads
+from fhirserver.store.resources.contained import Containers
 from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
 
@@ -44,7 +37,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store:
+class Store(Reads):
     """Resources, their versions and the server's own rows in one database."""
 
     cursor: CursorSeal
@@ -63,13 +56,8 @@ class Store:
         seal: Seal = request_rows,
         native_copy: bool = True,
     ) -> None:
-        self._mongo = mongo
+        super().__init__(mongo, Layout(mongo))
         self._clock = clock
-        self._coalescer = Coalescer(mongo)
-        self._versions = Versions(mongo, self._coalescer)
-        self._histories = Histories(mongo)
-        self._facts = Facts(mongo, self._coalescer)
-        self._layout = Layout(mongo)
         self.fence = Fence(derive)
         self._committer = Committer(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
         self._bulk = Bulk(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
@@ -150,49 +138,8 @@ class Store:
 
     # Reading
 
-    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
-        """The current version, a visible tombstone included; None if absent or hidden. Reads of one turn are one query."""
-        return await self._versions.read(resource_type, id, permit)
-
-    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
-        """That version, if it and the current one are visible."""
-        return await self._versions.vread(resource_type, id, version, permit)
-
-    async def history(
-        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
-    ) -> tuple[list[Version], int]:
-        """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
-        return await self._versions.history(resource_type, id, permit, count=count, before=before)
-
-    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
-        """A page of the visible versions of types, by time, behind this mark."""
-        return await self._histories.walk(span, permit, after)
-
-    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
-        """The page of the search behind this position."""
-        return await find(self._mongo, self._layout, request, permit, position)
-
-    async def find_across(
-        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
-    ) -> Across:
-        """The page of a search across types, each under its own permit, at this place."""
-        return await find_across(self._mongo, self._layout, requests, permits, place)
-
-    async def find_contained(
-        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
-    ) -> Across:
-        """The page of a search of contained resources, in containers of these types as far as the permit shows them."""
-        containers = Containers(types, frozenset(await self._layout.types()))
-        return await find_contained(self._mongo, self._layout, request, containers, permit, place)
-
-    async def facts(
-        self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
-    ) -> list[Document]:
-        """The facts (`_id by security version deleted updated`) of the visible ones among these ids, tombstones included,
-        or of at most `limit` resources of which the expression is true. The rows are shared: they are not to be changed."""
-        if isinstance(which, Expression):
-            return await self._facts.where(resource_type, which, permit, limit=limit)
-        return await self._facts.of_ids(resource_type, which, permit)
+    async def _containers(self, types: Sequence[str]) -> Containers:
+        return Containers(types, frozenset(await self._layout.types()))
 
     async def past_owners(self, resource_type: str, id: str, known: frozenset[str], permit: Permit) -> frozenset[str]:
         """The owners of superseded versions that belong to others than the known ones too."""

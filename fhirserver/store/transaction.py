@@ -20,27 +20,20 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
-from fhirserver.model.resource import Version
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
-from fhirserver.search.request import SearchRequest
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.connection.bound import Bound
-from fhirserver.store.connection.client import DURABLE, Document, Mongo, Session, translated
-from fhirserver.store.connection.coalesce import Coalescer
+from fhirserver.store.connection.client import DURABLE, Mongo, Session, translated
 from fhirserver.store.history.feed import COMMIT_BOUND
-from fhirserver.store.history.histories import Histories, Mark, Span, Walked
-from fhirserver.store.history.versions import Versions
 from fhirserver.store.layout.collections import Layout
 from fhirserver.store.pace import Pace
-from fhirserver.store.resources import FACTS_LIMIT, Facts, Page, Position, find
-from fhirserver.store.resources.across import Across, Place, find_across
+from fhirserver.store.reads import Reads
 from fhirserver.store.resources.chains import answered
-from fhirserver.store.resources.contained import Containers, find_contained
 
 LOCKS: Final = "locks"
 SIDE_BY_SIDE: Final = 8
@@ -70,7 +63,7 @@ class _Locked(Aborted):
     """Somebody else made the row of a lock just now."""
 
 
-class Tx:
+class Tx(Reads):
     """What the body of a transaction works with. It sees its own writes; nobody else does before the commit."""
 
     def __init__(
@@ -84,12 +77,7 @@ class Tx:
         native_copy: bool,
         check_ids: bool,
     ) -> None:
-        coalescer = Coalescer(mongo)
-        self._mongo = mongo
-        self._layout = layout
-        self._versions = Versions(mongo, coalescer)
-        self._histories = Histories(mongo)
-        self._facts = Facts(mongo, coalescer)
+        super().__init__(mongo, layout)
         self._attempt = attempt
         self._fence = fence
         self._pace = pace
@@ -97,51 +85,9 @@ class Tx:
         self._check_ids = check_ids
         self.has_written = False
 
-    async def read(self, resource_type: str, id: str, permit: Permit) -> Version | None:
-        """The current version, a visible tombstone included; None if it is absent or hidden."""
-        return await self._versions.read(resource_type, id, permit)
-
-    async def vread(self, resource_type: str, id: str, version: int, permit: Permit) -> Version | None:
-        """That version, if it and the current one are visible."""
-        return await self._versions.vread(resource_type, id, version, permit)
-
-    async def history(
-        self, resource_type: str, id: str, permit: Permit, *, count: int, before: int | None = None
-    ) -> tuple[list[Version], int]:
-        """At most `count` visible versions below `before`, the newest first, and how many are visible in all."""
-        return await self._versions.history(resource_type, id, permit, count=count, before=before)
-
-    async def histories(self, span: Span, permit: Permit, *, after: Mark | None = None) -> Walked:
-        """A page of the visible versions of types, by time, behind this mark."""
-        return await self._histories.walk(span, permit, after)
-
-    async def find(self, request: SearchRequest, permit: Permit, *, position: Position | None = None) -> Page:
-        """The page of the search behind this position."""
-        return await find(self._mongo, self._layout, request, permit, position)
-
-    async def find_across(
-        self, requests: Sequence[SearchRequest], permits: Sequence[Permit], *, place: Place | None = None
-    ) -> Across:
-        """The page of a search across types, each under its own permit, at this place."""
-        return await find_across(self._mongo, self._layout, requests, permits, place)
-
-    async def find_contained(
-        self, request: SearchRequest, types: Sequence[str], permit: Permit, *, place: Place | None = None
-    ) -> Across:
-        """The page of a search of contained resources, in containers of these types as far as the permit shows them."""
-        return await find_contained(self._mongo, self._layout, request, Containers(types), permit, place)
-
     async def answered(self, resource_type: str, expression: Expression, permit: Permit) -> Expression:
         """The expression without chains: true of the same resources of this type, also of those not written yet."""
         return await answered(self._mongo, self._layout, resource_type, expression, permit, of_any=True)
-
-    async def facts(
-        self, resource_type: str, which: Expression | Iterable[str], permit: Permit, *, limit: int = FACTS_LIMIT
-    ) -> list[Document]:
-        """The facts of the visible ones among these ids, or of at most `limit` of which the expression is true."""
-        if isinstance(which, Expression):
-            return await self._facts.where(resource_type, which, permit, limit=limit)
-        return await self._facts.of_ids(resource_type, which, permit)
 
     async def lock(self, keys: Iterable[str]) -> None:
         """Hold these locks until the transaction ends."""
