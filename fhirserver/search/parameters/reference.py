@@ -55,7 +55,7 @@ def _hierarchy(term: Term, modifier: str) -> Expression:
     for text in term.texts():
         url, bar, version = text.partition("|")
         if bar or not term.parents:
-            found.append(_versions(term.path + ".r", url, version, modifier))
+            found.append(versions(term.path + ".r", url, version, modifier))
         else:
             references.update(_strings(term, text))
     if not references:
@@ -70,7 +70,7 @@ def _hierarchy(term: Term, modifier: str) -> Expression:
     return any_of(In(term.path + ".r", frozenset(references)), *among, *found)
 
 
-def _versions(path: str, url: str, version: str, modifier: str) -> Expression:
+def versions(path: str, url: str, version: str, modifier: str) -> Expression:
     """References to the versions of a canonical: all of them where none is named."""
     if not version:
         return In(path, frozenset({url}))

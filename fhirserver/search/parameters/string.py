@@ -43,7 +43,9 @@ _PARTS = {"HumanName": _NAME_PARTS, "Address": _ADDRESS_PARTS}
 def condition(term: Term) -> Expression:
     """What the query asks."""
     if term.modifier == "exact":
-        exact = In(term.path + ".s", frozenset(term.texts()))
+        # What is composed and what is decomposed is one text, and is stored as it was written.
+        spelled = (unicodedata.normalize(form, text) for text in term.texts() for form in ("NFC", "NFD"))
+        exact = In(term.path + ".s", frozenset((*term.texts(), *spelled)))
         alike = frozenset(map(fold, term.texts()))
         # What is equal is equal when folded, which has the index; a text of marks alone has nothing folded.
         return exact if "" in alike else all_of(In(term.path + ".f", alike), exact)

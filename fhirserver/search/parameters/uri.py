@@ -1,7 +1,7 @@
 """Uri parameters: equal byte for byte, nothing folded; a canonical also without its version.
 
 `:below` is true of the address and of those that continue it behind a `/`, `:above` of the address and of those that it continues.
-Names (`urn:`) have no hierarchy.
+Where a version is named (`url|1`) they are about the versions of that canonical. Names (`urn:`) have no hierarchy.
 
 https://hl7.org/fhir/R4/search.html#uri
 """
@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html#uri
 from __future__ import annotations
 
 from fhirserver.search.expression import Expression, In, Prefixed, all_of, any_of
-from fhirserver.search.parameters.reference import canonical
+from fhirserver.search.parameters.reference import canonical, versions
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 from fhirserver.search.parameters.token import escape
 
@@ -25,7 +25,7 @@ def condition(term: Term) -> Expression:
     if term.modifier == "below":
         return any_of(*(below(term, text) for text in texts))
     if term.modifier == "above":
-        return In(term.path, frozenset(address for text in texts for address in _above(term, _url(term, text))))
+        return any_of(*(_higher(term, text) for text in texts))
     return In(term.path, frozenset(texts))
 
 
@@ -46,15 +46,30 @@ def canonical_url(term: Term) -> Expression:
 
 def below(term: Term, text: str) -> Expression:
     """The address itself, or one that continues it behind a slash."""
+    url, _, version = _short(term, text).partition("|")
+    if version:
+        return versions(term.path, url, version, "below")
     text = _url(term, text)
     if text.endswith("/"):
         return Prefixed(term.path, text)
     return any_of(In(term.path, frozenset({text})), Prefixed(term.path, text + "/"))
 
 
+def _higher(term: Term, text: str) -> Expression:
+    """The address itself, or one that it continues."""
+    url, _, version = _short(term, text).partition("|")
+    if version:
+        return versions(term.path, url, version, "above")
+    return In(term.path, frozenset(_above(term, _url(term, text))))
+
+
 def _url(term: Term, text: str) -> str:
     if text.lower().startswith("urn:"):
         raise term.refuse(f"a name like this one has nothing ':{term.modifier}' it, only an address has.")
+    return text
+
+
+def _short(term: Term, text: str) -> str:
     if len(text) >= MAX_PATTERN:
         raise term.refuse(f"an address has at most {MAX_PATTERN} characters.")
     return text

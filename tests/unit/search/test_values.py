@@ -181,7 +181,11 @@ ASKED: list[tuple[str, Term, Expression]] = [
     ("token", term("s|a\\|b"), some("s|a%7Cb")),
     ("token", term("a\\|b"), some("=a%7Cb", "~a%7Cb")),
     ("string", term("Éа"), Prefixed("index.p.f", "eа")),
-    ("string", term("Éа", modifier="exact"), all_of(some("eа", path="index.p.f"), some("Éа", path="index.p.s"))),
+    (
+        "string",
+        term("Éа", modifier="exact"),
+        all_of(some("eа", path="index.p.f"), some("Éа", "E\u0301а", path="index.p.s")),
+    ),
     ("string", term("--", modifier="exact"), some("--", path="index.p.s")),
     ("reference", term("x", targets=("Patient", "Group")), some("Patient/x", "Group/x", path="index.p.r")),
     ("reference", term("x", modifier="Group", targets=("Patient", "Group")), some("Group/x", path="index.p.r")),
