@@ -54,6 +54,11 @@ class FakeFacts:
             found = [row for row in self._of(resource_type) if row["_id"] in ids]
         return [row for row in found if match(visible, row)][:limit]
 
+    async def owners(self, resource_type: str, which: Expression, permit: Permit, /, *, limit: int) -> frozenset[str]:
+        """Of what `facts` finds by condition."""
+        rows = await self.facts(resource_type, which, permit, limit=len(self.rows))
+        return frozenset(sorted({owner for row in rows for owner in row["security"]["owners"]})[:limit])
+
     async def past_owners(
         self, resource_type: str, id: str, known: frozenset[str], permit: Permit, /
     ) -> frozenset[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -24,6 +23,7 @@ from fhirserver.access.gate.facts import DECIDING, PastFacts, Row, is_live, owne
 from fhirserver.access.gate.reach import Decided, Reads, Writes, visible
 from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.together import Party, Sought, Together
+from fhirserver.access.gate.weighing import Rules, owners_where, rules_of, weighable
 from fhirserver.access.principal import Kind, Principal, allows, depends_on_consents
 from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.access.security.classes import ACCESS_CLASS
@@ -38,11 +38,6 @@ MAX_OWNERS: Final = 5_000
 """Owners that a search without a patient may reach."""
 ROWS_PER_OWNER: Final = 2
 """Consents, or Appointments, that are looked through for each of these owners."""
-MAX_RULES: Final = 50_000
-"""Active Consents that one request weighs."""
-_ACTIVE: Final = In("security.rule.status", frozenset(("active",)))
-Rules = dict[str, list[Mapping[str, Any]]]
-"""The rules of each patient asked for."""
 SHARED_OWNERS: Final = 1_000
 """Owners in a permit that the reads of one turn share; past it each id has its own."""
 _OF_VERSIONS: Final = frozenset(("vread", "history-instance"))
@@ -205,20 +200,11 @@ class _Decision:
     async def _rules_of_ids(self) -> tuple[Rules, list[_Context]]:
         await self._read_rows()
         contexts = await self._context_rows()
-        owners = owners_of((*self._rows, *contexts)) | self._request.candidate_owners
-        self.is_overfull = len(owners) > self._max_owners
-        if not owners or self.is_overfull:
-            owners = frozenset((UNRESOLVED,))
-        past = await self._past_owners(owners)
-        with suppress(TooCostly):
-            if past and len(owners | past) <= self._max_owners:
-                return await self._rules(owners | past), contexts
-        try:
-            return await self._rules(owners), contexts
-        except TooCostly:
-            # Saying so would tell that the id exists.
-            self.is_overfull = True
-            return {}, contexts
+        resources = [security(row).get("owners") or () for row in (*self._rows, *contexts)]
+        owners, is_whole = weighable([*resources, self._request.candidate_owners], self._max_owners)
+        self.is_overfull = not is_whole
+        owners = owners or frozenset((UNRESOLVED,))
+        return await rules_of(self._facts, owners | await self._past_owners(owners)), contexts
 
     async def _past_owners(self, owners: frozenset[str]) -> frozenset[str]:
         """Who else owned what is asked for: an old version is shown where they permit it, too."""
@@ -234,15 +220,15 @@ class _Decision:
             return Decided()
         if request.patients is None:
             actors = await self._actors()
-            return self._decided(actors, await self._rules(await self._named_owners(actors)))
+            return self._decided(actors, await rules_of(self._facts, await self._named_owners(actors)))
         actors, rules = await asyncio.gather(self._actors(), self._rules_of_patients(request.patients))
         if request.includes:
-            rules |= await self._rules((await self._named_owners(actors)).difference(rules))
+            rules |= await rules_of(self._facts, (await self._named_owners(actors)).difference(rules))
         return self._decided(actors, rules)
 
     async def _rules_of_patients(self, patients: frozenset[str]) -> Rules:
-        shared, mentioning = await asyncio.gather(self._shared_rows(patients), self._mentioning_rows())
-        return await self._rules(patients | owners_of(shared) | owners_of(mentioning))
+        shared, mentioning = await asyncio.gather(self._sharing(patients), self._mentioning())
+        return await rules_of(self._facts, patients | shared | mentioning)
 
     def _asks_consents(self) -> bool:
         """Whether a Consent can open anything here: not to types that are only their creator's or their patient's."""
@@ -268,20 +254,19 @@ class _Decision:
         elif self._request.ids:
             self._rows = await self._facts.facts(self._request.resource_type, self._request.ids, DECIDING)
 
-    async def _shared_rows(self, patients: frozenset[str]) -> list[dict[str, Any]]:
-        """Rows of these patients that have other owners too: those have to permit as well."""
+    async def _sharing(self, patients: frozenset[str]) -> frozenset[str]:
+        """Who else owns what is these patients': they have to permit as well."""
         if not patients:
-            return []
+            return frozenset()
         several = all_of(In("security.owners", patients), negate(Exists("security.owner")))
-        # Past the limit some owner is not asked, and what she shares stays hidden.
-        return await self._facts.facts(self._request.resource_type, several, DECIDING, limit=self._max_owners)
+        return await owners_where(self._facts, self._request.resource_type, several)
 
-    async def _mentioning_rows(self) -> list[dict[str, Any]]:
-        """Rows of others that mention the patients whose compartment is searched. The limit is that of the shared ones."""
+    async def _mentioning(self) -> frozenset[str]:
+        """Who owns what mentions the patients whose compartment is searched."""
         if not self._request.mentions:
-            return []
+            return frozenset()
         mentioning = In("security.mentions", self._request.mentions)
-        return await self._facts.facts(self._request.resource_type, mentioning, DECIDING, limit=self._max_owners)
+        return await owners_where(self._facts, self._request.resource_type, mentioning)
 
     async def _named_owners(self, actors: Actors) -> frozenset[str]:
         """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""
@@ -319,18 +304,6 @@ class _Decision:
         if request.criteria is not None and not request.includes:
             taking_part = all_of(taking_part, request.criteria)  # a day of hers instead of all her years
         return await rows_where(self._facts, "Appointment", taking_part, ROWS_PER_OWNER * self._max_owners)
-
-    async def _rules(self, owners: frozenset[str]) -> Rules:
-        """What the active Consents of these patients say; each patient has an entry."""
-        if not owners:
-            return {}
-        active = all_of(In("security.owners", owners), _ACTIVE)
-        rules: Rules = {owner: [] for owner in owners}
-        for row in await rows_where(self._facts, "Consent", active, MAX_RULES):
-            rule = effective(row)
-            if (patient := rule.get("patient")) in rules:
-                rules[patient].append(rule)
-        return rules
 
     def _decided(self, actors: Actors, rules: Rules) -> Decided:
         verdicts = {owner: verdict(each, actors.permits, actors.denies, self._now) for owner, each in rules.items()}

@@ -31,7 +31,10 @@ class Facts(Protocol):
 
 
 class PastFacts(Facts, Protocol):
-    """The same, with what superseded versions say."""
+    """The same, with whose many resources are, and what superseded versions say."""
+
+    async def owners(self, resource_type: str, which: Expression, permit: Permit, /, *, limit: int) -> frozenset[str]:
+        """The owners of the live resources of which the expression is true, at most `limit` of them."""
 
     async def past_owners(
         self, resource_type: str, id: str, known: frozenset[str], permit: Permit, /

@@ -14,14 +14,14 @@ from typing import Final
 
 from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
-from fhirserver.search.expression import Exists, Expression, In, Nothing, Range, Within, all_of, negate
+from fhirserver.search.expression import Expression, In, Nothing, Range, Within, all_of, negate
 from fhirserver.search.permit import Permit
 from fhirserver.store.connection.client import Document, Mongo, Query
 from fhirserver.store.connection.coalesce import Coalescer, Kind
+from fhirserver.store.history.owners import OWNERS, owners_in
 
-PAST: Final = 1_000
-"""Superseded versions of one resource whose owners are looked at."""
-_OWNERS: Final = "security.owners"
+PAST: Final = 100_000
+"""Owners of the superseded versions of one resource."""
 TEXT_FIELDS: Final = {"json": 1, "version": 1, "updated": 1, "method": 1, "created": 1}
 
 
@@ -84,13 +84,9 @@ class Versions:
 
     async def past_owners(self, resource_type: str, id: str, known: frozenset[str], permit: Permit) -> frozenset[str]:
         """The owners of the visible superseded versions that are not the known ones' alone."""
-        wanted = all_of(permit.of(resource_type), Exists(_OWNERS), negate(Within(_OWNERS, known)))
-        if isinstance(wanted, Nothing):
-            return frozenset()
-        filter = compile_filter(all_of(In("_id.id", frozenset({id})), wanted))
-        query = Query(filter, limit=PAST, projection={_OWNERS: 1}, hint="instance", naive=True)
-        rows = await self._mongo.find(f"{resource_type}.history", query)
-        return frozenset(owner for row in rows for owner in row["security"]["owners"])
+        wanted = all_of(permit.of(resource_type), negate(Within(OWNERS, known)))
+        of_it = all_of(In("_id.id", frozenset({id})), wanted)
+        return await owners_in(self._mongo, f"{resource_type}.history", of_it, limit=PAST, hint="instance")
 
     async def _superseded(
         self, resource_type: str, id: str, permit: Permit, numbers: Expression, limit: int

@@ -20,6 +20,7 @@ from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store.connection.client import Document, Mongo, Query, fresh
 from fhirserver.store.connection.coalesce import FILTER_LIMIT, Coalescer, Kind, paths, weight, wider
+from fhirserver.store.history.owners import owners_in
 from fhirserver.store.layout import indexes
 from fhirserver.store.resources.includes import LIVE
 from fhirserver.store.resources.paging import value_at
@@ -71,6 +72,13 @@ class Facts:
             loop.call_soon(self._send)
         self._waiting.setdefault(resource_type, []).append(question)
         return await question.answer
+
+    async def owners(self, resource_type: str, expression: Expression, permit: Permit, *, limit: int) -> frozenset[str]:
+        """The owners of those resources, at most `limit` of them, however many resources there are."""
+        wanted = all_of(expression, LIVE, permit.of(resource_type))
+        index = indexes.choose(resource_type, wanted, None)
+        hint = index.name if index is not None else None
+        return await owners_in(self._mongo, resource_type, wanted, limit=limit, hint=hint)
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}

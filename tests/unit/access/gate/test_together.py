@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fhirserver.access import reasons
 from fhirserver.access.bearer import issue_token, principal_for
-from fhirserver.access.gate import decide
+from fhirserver.access.gate import decide, weighing
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, Unavailable
@@ -169,7 +169,7 @@ async def test_a_record_of_too_many_owners_does_not_hide_its_neighbours(max_owne
 
 
 async def test_rules_too_many_to_weigh_hide_only_whose_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "MAX_RULES", 3)
+    monkeypatch.setattr(weighing, "MAX_RULES", 3)
     world = World(observation("1", "a"), observation("2", "b"), permits("Practitioner/d"))
     for number in range(5):
         world.facts.put(consent(f"b{number}", "b", provision("permit", "Practitioner/d")))

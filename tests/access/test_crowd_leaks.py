@@ -1,0 +1,158 @@
+"""However many hidden resources share, mention, match or are asked for beside what is visible: that stays as it is.
+
+The bounds of the gate are small here, so that a few hidden resources are as many as thousands.
+
+https://hl7.org/fhir/R4/security.html#access-denied
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fhirserver.access.gate import weighing
+from tests.access.conftest import World, consent, observation
+from tests.access.test_records_of_others import Family, mentioning
+from tests.access.test_records_of_others import family as family
+from tests.access.worlds import found, told
+
+PATCH = {"Content-Type": "application/json-patch+json"}
+
+
+@pytest.fixture
+def small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate to which four are a crowd."""
+    services = world.gated.application.services
+    assert services is not None
+    monkeypatch.setattr(services.gate, "_max_owners", 3)
+    monkeypatch.setattr(weighing, "_ROWS", 2)
+
+
+def of_all(family: Family, name: str, *owners: str) -> dict[str, Any]:
+    """An Account of several patients, with the identifier of this family."""
+    subjects = [{"reference": f"Patient/{each}"} for each in owners]
+    numbers = [{"system": "urn:crowd", "value": family.carl}]
+    return {
+        "resourceType": "Account",
+        "id": family.id(name),
+        "status": "active",
+        "identifier": numbers,
+        "subject": subjects,
+    }
+
+
+async def unchanged(asks: Callable[[], Awaitable[list[Any]]], hide: Callable[[], Awaitable[None]]) -> list[Any]:
+    """What is answered, the same before and after the hidden ones are there."""
+    before = await asks()
+    await hide()
+    after = await asks()
+    assert [told(each) for each in before] == [told(each) for each in after]
+    return after
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_is_shared_with_many_who_do_not_permit(family: Family) -> None:
+    """The attack: fill a record with what strangers share, so that what friends share is no longer asked about."""
+    await family.put(of_all(family, "ours", family.carl, family.dora))
+    path = f"/Account?patient={family.carl}&_total=accurate"
+
+    async def asks() -> list[Any]:
+        return [await family.asks(path), await family.asks(f"/Patient/{family.carl}/Account")]
+
+    async def hide() -> None:
+        for number in range(4):
+            await family.put(of_all(family, f"aa{number}", family.carl, family.emil, f"{number}-{family.emil}"))
+
+    for answer in await unchanged(asks, hide):
+        assert found(answer) == [f"Account/{family.id('ours')}"]
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_many_who_do_not_permit_say_of_her(family: Family) -> None:
+    """The same for what mentions her."""
+    await family.put(mentioning("Observation", family.id("doras"), family.dora, family.carl))
+
+    async def asks() -> list[Any]:
+        query = f"{{Patient(id:%22{family.carl}%22){{ObservationList(_reference:performer){{id}}}}}}"
+        return [
+            await family.asks(f"/Patient/{family.carl}/Observation?_total=accurate"),
+            await family.asks(f"/$graphql?query={query}"),
+        ]
+
+    async def hide() -> None:
+        for number in range(4):
+            of_another = mentioning("Observation", family.id(f"aa{number}"), f"{number}-{family.emil}", family.carl)
+            await family.put(of_another)
+
+    answers = await unchanged(asks, hide)
+    assert found(answers[0]) == [f"Observation/{family.id('doras')}"]
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_is_asked_for_beside_one_of_a_great_many_patients(family: Family) -> None:
+    """The attack: a criterion, or a list of ids, that a visible resource meets and one of a crowd meets too, perhaps."""
+    await family.put(of_all(family, "mine", family.carl))
+    criteria = f"identifier=urn:crowd|{family.carl}"
+
+    async def asks() -> list[Any]:
+        world, token, test = family.world, family.token, [{"op": "test", "path": "/status", "value": "inactive"}]
+        new = {**of_all(family, "x", family.carl), "status": "on-hold"}
+        del new["id"]
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "transaction",
+            "entry": [
+                {"resource": new, "request": {"method": "POST", "url": "Account", "ifNoneExist": criteria}},
+                {
+                    "resource": {"resourceType": "Patient", "gender": 1},
+                    "request": {"method": "POST", "url": "Patient"},
+                },
+            ],
+        }
+        return [
+            await family.asks(f"/Account?_id={family.id('mine')},{family.id('crowd')}"),
+            await world.asks(token, "PATCH", f"/Account?{criteria}", json=test, headers=PATCH),
+            await world.asks(token, "DELETE", f"/Account?{criteria}", headers={"If-Match": 'W/"77"'}),
+            await world.asks(token, "PUT", f"/Account?{criteria}", json=new, headers={"If-Match": 'W/"77"'}),
+            await world.asks(token, "POST", "", json=bundle),
+        ]
+
+    async def hide() -> None:
+        await family.put(of_all(family, "crowd", *(f"{number}-{family.emil}" for number in range(5))))
+
+    answers = await unchanged(asks, hide)
+    assert found(answers[0]) == [f"Account/{family.id('mine')}"]
+    assert answers[1].status_code == 422
+
+
+@pytest.mark.usefixtures("small")
+async def test_old_versions_of_many_who_do_not_permit(family: Family) -> None:
+    """Each version is shown where its own owner permits it, however many others the resource had."""
+    id = family.id("moved")
+    await family.put(observation(id, family.carl))
+    for number in range(5):
+        await family.put(observation(id, f"{number}-{family.emil}"))
+    await family.put(observation(id, family.dora))
+    history = (await family.asks(f"/Observation/{id}/_history")).json()
+    assert [each["resource"]["meta"]["versionId"] for each in history["entry"]] == ["7", "1"]
+
+
+async def test_a_flood_of_consents_hides_whose_they_are_alone(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack: give so many Consents that nobody beside her can be decided upon any more."""
+    monkeypatch.setattr(weighing, "MAX_RULES", 5)
+    monkeypatch.setattr(weighing, "RULES_OF_ONE", 4)
+    for name in (family.carl, family.dora):
+        await family.put(observation(f"o-{name}", name))
+    paths = [
+        f"/Observation?patient={family.carl},{family.dora}",
+        f"/Observation?_id=o-{family.carl},o-{family.dora}",
+    ]
+    for path in paths:
+        assert len(found(await family.asks(path))) == 2
+    for number in range(6):
+        await family.put(consent(f"{number}-{family.dora}", family.dora, "Organization/elsewhere"))
+    for path in paths:
+        assert found(await family.asks(path)) == [f"Observation/o-{family.carl}"]
+    assert (await family.asks(f"/Observation/o-{family.dora}")).status_code == 404
