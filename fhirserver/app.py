@@ -9,12 +9,10 @@ https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from fastapi import FastAPI
 
@@ -24,24 +22,24 @@ from fhirserver.access.gate.decide import Gate
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.definitions import Definitions, load
-from fhirserver.interactions.capabilities import Instance, capabilities
+from fhirserver.interactions.capabilities import Instance
 from fhirserver.interactions.context import Services
 from fhirserver.interactions.parameters import Derivation, Keeper, Means, Reindexing, Upkeep, noting
-from fhirserver.interactions.terminology.capabilities import terminology_capabilities
 from fhirserver.jobs import Worker
 from fhirserver.model.json import dump
+from fhirserver.model.uuid import RANDOM_BYTES, version_7
 from fhirserver.rest.address import BASE_PATH, Hosts
 from fhirserver.rest.authenticate import Authenticate, bearer, nobody_asked
 from fhirserver.rest.cors import Cors
 from fhirserver.rest.facade import Bounds, Door, Facade
-from fhirserver.rest.messages.request import BodyBounds, Statement
-from fhirserver.rest.messages.responses import Message, Receive, Scope, Send, date
+from fhirserver.rest.messages.request import BodyBounds, request_ids
+from fhirserver.rest.messages.responses import Receive, Scope, Send, dated
 from fhirserver.rest.openapi.document import About, description
 from fhirserver.rest.openapi.pages import pages
 from fhirserver.rest.operate.health import router
 from fhirserver.rest.operate.log import Log, configure
 from fhirserver.rest.operate.metrics import Metrics
-from fhirserver.rest.routes import SYSTEM_INTERACTIONS, TYPE_INTERACTIONS
+from fhirserver.rest.statements import made_once, statement
 from fhirserver.search.index.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
@@ -81,7 +79,24 @@ class Application:
             native_copy=settings.native_copy,
         )
         keeper = Keeper(Means(definitions, store, derive, name=_new_id()))
-        services = Services(
+        services = self.services = self._services(definitions, store, derive, keeper)
+        self.upkeep = Upkeep(keeper, Worker(keeper.queue, keeper.name, Reindexing(keeper, store).handlers))
+        try:
+            await self.upkeep.start()
+        except BaseException:
+            await self.stop()
+            raise
+        authenticate = _authentication(settings, store)
+        self._facade = Facade(self._door(services, authenticate))
+        # `pages` has /openapi.json and /docs, which come without the internet.
+        self._rest = FastAPI(title="fhirserver", openapi_url=None, redirect_slashes=False)
+        self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
+        self._rest.include_router(pages(_openapi(definitions, settings)))
+        return services
+
+    def _services(self, definitions: Definitions, store: Store, derive: Derivation, keeper: Keeper) -> Services:
+        settings = self.settings
+        return Services(
             definitions=definitions,
             store=store,
             gate=Gate(store, _now),
@@ -96,20 +111,6 @@ class Application:
             parameters=keeper,
             guards_references=settings.referential_integrity,
         )
-        self.services = services
-        self.upkeep = Upkeep(keeper, Worker(keeper.queue, keeper.name, Reindexing(keeper, store).handlers))
-        try:
-            await self.upkeep.start()
-        except BaseException:
-            await self.stop()
-            raise
-        authenticate = _authentication(settings, store)
-        self._facade = Facade(self._door(services, authenticate))
-        # `pages` has /openapi.json and /docs, which come without the internet.
-        self._rest = FastAPI(title="fhirserver", openapi_url=None, redirect_slashes=False)
-        self._rest.include_router(router(_readiness(store), self.metrics, authenticate))
-        self._rest.include_router(pages(_openapi(definitions, settings)))
-        return services
 
     async def stop(self) -> None:
         """Close the store. What was acknowledged is durable already."""
@@ -140,7 +141,7 @@ class Application:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self._rest is not None:
-            await self._rest(scope, receive, _dated(send))
+            await self._rest(scope, receive, dated(send, _now))
         else:
             raise RuntimeError("The application was not started: run it with its lifespan.")
 
@@ -172,8 +173,8 @@ class Application:
             authenticate=authenticate,
             hosts=Hosts(settings.base_url, open_mode=open_mode),
             bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
-            statement=_statement(lambda: self.current().definitions, instance),
-            new_request_id=_request_ids(),
+            statement=statement(lambda: self.current().definitions, instance),
+            new_request_id=request_ids(os.urandom(6)),
             clock=_now,
             metrics=self.metrics,
             log=Log(requests=settings.log_requests),
@@ -222,36 +223,10 @@ def _authentication(settings: Settings, store: Store) -> Authenticate:
     return bearer(lookup)
 
 
-def _statement(definitions: Callable[[], Definitions], instance: Instance) -> Statement:
-    """The statement of capabilities, by the search parameters of the moment, and that of terminology."""
-    of_terminology = _made_once(lambda: dump(terminology_capabilities(instance)))
-
-    @lru_cache(maxsize=1)
-    def of(definitions: Definitions) -> Callable[[], Awaitable[bytes]]:
-        return _made_once(lambda: dump(capabilities(definitions, TYPE_INTERACTIONS, SYSTEM_INTERACTIONS, instance)))
-
-    async def statement(mode: str | None) -> bytes:
-        return await (of_terminology if mode == "terminology" else of(definitions()))()
-
-    return statement
-
-
 def _openapi(definitions: Definitions, settings: Settings) -> Callable[[], Awaitable[bytes]]:
     """The OpenAPI document."""
     about = About(__version__, settings.base_url, settings.auth == "none")
-    return _made_once(lambda: dump(description(definitions, about)))
-
-
-def _made_once(make: Callable[[], bytes]) -> Callable[[], Awaitable[bytes]]:
-    """What is made when it is first asked for, beside the loop: it goes through every type. What failed is tried again."""
-    making: list[asyncio.Task[bytes]] = []
-
-    async def made() -> bytes:
-        if not making or (making[0].done() and making[0].exception()):
-            making[:] = [asyncio.create_task(asyncio.to_thread(make))]
-        return await asyncio.shield(making[0])
-
-    return made
+    return made_once(lambda: dump(description(definitions, about)))
 
 
 def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
@@ -261,28 +236,11 @@ def _readiness(store: Store) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         try:
             async with asyncio.timeout(READY_SECONDS):
-                if not await store.ready():
-                    return False
-                mark = _new_id()
-                await rows.put({"_id": mark, "at": _now()})
-                found = await rows.get(mark)
-                await rows.delete(mark)
-                return found is not None
+                return await store.ready() and await rows.keeps({"_id": _new_id(), "at": _now()})
         except Exception:
             return False  # whatever it is, this server is not ready
 
     return ready
-
-
-def _dated(send: Send) -> Send:
-    """What sends answers with their `Date`, as the facade does for its own."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [date(_now()), *message.get("headers", ())]
-        await send(message)
-
-    return sending
 
 
 def _now() -> datetime:
@@ -290,20 +248,4 @@ def _now() -> datetime:
 
 
 def _new_id() -> str:
-    """A UUID of version 7: random, and close to the ids made just before, which is kind to the index on `_id`."""
-    milliseconds = int(_now().timestamp() * 1000)
-    random = int.from_bytes(os.urandom(10))
-    number = (milliseconds << 80) | (0x7 << 76) | ((random >> 68) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _request_ids() -> Callable[[], bytes]:
-    """Request ids of this process: where it started, and a count."""
-    start = os.urandom(6).hex().encode()
-    count = itertools.count(1)
-
-    def request_id() -> bytes:
-        return b"%b-%x" % (start, next(count))
-
-    return request_id
+    return version_7(_now(), os.urandom(RANDOM_BYTES))

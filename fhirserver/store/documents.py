@@ -63,6 +63,14 @@ class Documents:
             filter = {"_id": key} | {name: {"$eq": value} for name, value in (expected or {}).items()}
             return (await self._collection.delete_one(filter)).deleted_count == 1
 
+    async def keeps(self, document: Mapping[str, Any]) -> bool:
+        """Whether a row can be put here and got again; it is gone afterwards."""
+        key = document["_id"]
+        await self.put(document)
+        found = await self.get(key)
+        await self.delete(key)
+        return found is not None
+
     async def find(self, expression: Expression, *, limit: int = FIND_LIMIT) -> list[Document]:
         """At most `limit` rows of which the expression is true, by key."""
         if isinstance(expression, Nothing):

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#general
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,6 +67,8 @@ class Request:
     statement: Statement
     format: str | None = None
     """The `_format` of a form; that of the address is among its parameters."""
+    interaction: str = ""
+    """Which one the body turned out to ask for, where the address leaves that open."""
     faults: list[Exception] = field(default_factory=list)
     """Faults of our own in parts of the request whose answer is an answer all the same: for the log."""
 
@@ -112,6 +115,17 @@ def request_id_of(headers: Mapping[bytes, bytes]) -> bytes | None:
     """The request id that the client gave, if it is one that may stand in a log."""
     sent = headers.get(b"x-request-id")
     return sent if sent is not None and _REQUEST_ID.fullmatch(sent) else None
+
+
+def request_ids(process: bytes) -> Callable[[], bytes]:
+    """The ids of requests that bring none: which process, and a count."""
+    start = process.hex().encode()
+    count = itertools.count(1)
+
+    def request_id() -> bytes:
+        return b"%b-%x" % (start, next(count))
+
+    return request_id
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, bounds: BodyBounds) -> bytes:

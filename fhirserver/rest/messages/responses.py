@@ -77,6 +77,17 @@ def date(moment: datetime) -> Header:
     return b"date", http_date(moment.replace(microsecond=0))
 
 
+def dated(send: Send, clock: Callable[[], datetime]) -> Send:
+    """What sends others' answers with their `Date`, as `send_answer` does for those of FHIR."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [date(clock()), *message.get("headers", ())]
+        await send(message)
+
+    return sending
+
+
 async def send_answer(answer: Answer, request_id: bytes, now: datetime, *, head: bool, send: Send) -> None:
     """Write the answer as ASGI messages. To HEAD the headers are those of GET, the body stays away."""
     headers: list[Header] = [date(now), *EVERY_ANSWER, (b"x-request-id", request_id), *answer.headers]
