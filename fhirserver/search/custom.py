@@ -2,6 +2,7 @@
 
 What may be asked of an expression is what costs no more than a walk over the resource: it sees the resource that is stored and
 nothing else, it does not depend on when it runs, and nothing in it multiplies. One that fails on a resource selects nothing of it.
+Published ones that call a choice of types by its name in JSON (`extension.valueDateTime`) are read as what they mean.
 
 https://hl7.org/fhir/R4/searchparameter.html
 """
@@ -56,6 +57,8 @@ _ELEMENTS: Final = ("url", "code", "type", "base", "expression", "target", "comp
 _NEEDED: Final = frozenset(("url", "code", "type", "base"))
 """Those that R4 asks for: validation says if one is missing."""
 _PART: Final = ("definition", "expression")
+_NAME: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\.\w+\b(?!\s*\()")
+"""An element behind a dot; or a text, in which there is none."""
 _NO_PARTS: Final = frozenset(("composite", "special"))
 
 
@@ -161,7 +164,7 @@ def _about_expression(definitions: Definitions, stated: Mapping[str, Any], bases
         yield _issue("expression", fault, "not-supported")
         return
     for base in bases:
-        own = expression_for(expression, base, bases)
+        own = _expression(definitions, expression, base, bases)
         if not own:
             yield _issue("expression", f"The expression says nothing of {base}.")
             continue
@@ -172,6 +175,28 @@ def _about_expression(definitions: Definitions, stated: Mapping[str, Any], bases
             continue
         if stated["type"] == "composite":
             yield from _about_components(definitions, stated, base, own)
+
+
+def _expression(definitions: Definitions, expression: str, base: str, bases: list[str]) -> str:
+    """What the expression says of this type."""
+    own = expression_for(expression, base, bases)
+    try:
+        compile_path(definitions, own, base)
+    except FhirPathError:
+        choices = _choices(definitions)
+        return _NAME.sub(lambda name: choices.get(name[0], name[0]), own)
+    return own
+
+
+def _choices(definitions: Definitions) -> dict[str, str]:
+    """What the choices of types are called in JSON, and in FHIRPath."""
+    return {
+        f".{stem}{type.code[0].upper()}{type.code[1:]}": f".{stem}.ofType({type.code})"
+        for structure in definitions.structures.values()
+        for element in structure.elements
+        if (stem := element.name.removesuffix("[x]")) != element.name
+        for type in element.types
+    }
 
 
 def _about_components(
@@ -241,7 +266,7 @@ def _parameter(definitions: Definitions, stated: Mapping[str, Any], base: str, b
         code=stated["code"],
         url=stated["url"],
         type=stated["type"],
-        expression=expression_for(stated["expression"], base, bases),
+        expression=_expression(definitions, stated["expression"], base, bases),
         base=tuple(bases),
         targets=tuple(stated.get("target", ())) if stated["type"] == "reference" else (),
         components=tuple(

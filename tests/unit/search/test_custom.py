@@ -56,6 +56,7 @@ REFUSED = [
     ("no expression", {"expression": None}, "expression", "required"),
     ("no syntax", {"expression": "Patient.name.where("}, "expression", "not-supported"),
     ("no such element", {"expression": "Patient.hair"}, "expression", "invalid"),
+    ("no such type of a choice", {"expression": "Patient.extension.valueHair"}, "expression", "invalid"),
     ("nothing of a base", {"base": ["Patient", "Basic"], "expression": "Patient.name"}, "expression", "invalid"),
     ("too long", {"expression": "Patient" + ".name" * EXPRESSION_LENGTH}, "expression", "not-supported"),
     ("the clock", {"expression": "Patient.birthDate < today()"}, "expression", "not-supported"),
@@ -144,6 +145,9 @@ _EYES = {"extension": [{"url": "http://example.org/hair", "valueCoding": {"syste
     [
         ("Patient", {}, _EYES, ["urn:c|red", "~red"]),
         ("Patient", {"expression": "Patient.extension('http://example.org/hair')"}, _EYES, ["urn:c|red", "~red"]),
+        ("Patient", {"expression": "Patient.extension.where(url = 'http://example.org/hair').valueCoding"}, _EYES, ["urn:c|red", "~red"]),
+        ("Patient", {"expression": "Patient.extension.where(url = 'urn:x.valueCoding').valueCoding"}, _EYES, None),
+        ("Patient", {"expression": "Patient.extension('http://example.org/hair').valueString"}, _EYES, None),
         ("Patient", {}, {}, None),
         ("Patient", {"expression": "Patient.name.single().family"}, {"name": [{"family": "a"}, {"family": "b"}]}, None),
         ("Patient", {"type": "quantity", "expression": "Patient.name.family"}, {"name": [{"family": "a"}]}, None),
