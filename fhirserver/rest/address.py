@@ -84,14 +84,12 @@ class Addresses:
 
     def parse(self, raw_path: bytes) -> Address:
         """Read the path of a request, as sent, without its query. Raises NotSupported."""
-        try:
-            if b"%" in raw_path:
-                if _ENCODED.search(raw_path) is not None:
-                    raise NotSupported
-                raw_path = unquote_to_bytes(raw_path)
-            base, *segments = raw_path.decode("ascii").removeprefix("/").split("/")
-        except UnicodeDecodeError:
-            raise NotSupported from None
+        if b"%" in raw_path:
+            if _ENCODED.search(raw_path) is not None:
+                raise NotSupported
+            raw_path = unquote_to_bytes(raw_path)
+        # What is beyond ASCII, and no text at all, is in no name that is known here: only that something stood there counts.
+        base, *segments = raw_path.decode("ascii", "replace").removeprefix("/").split("/")
         if base != BASE_PATH[1:]:
             raise NotSupported
         if len(segments) == 2:

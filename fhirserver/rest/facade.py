@@ -69,6 +69,11 @@ class _Exchange:
     pretty: bool = False
     request: Request | None = None
 
+    @property
+    def performed(self) -> str:
+        """The interaction as it is told of: of a Bundle that is posted its type says which."""
+        return (self.request.interaction if self.request is not None else "") or self.interaction
+
 
 class Facade:
     """ASGI: every request to `/fhir`, answered with a FHIR answer whatever happens."""
@@ -91,12 +96,12 @@ class Facade:
         except FhirError as error:
             answer = answer_to(error, allow=_others(exchange))
             if answer.status >= 500:
-                door.log.fault(request_id, exchange.interaction, error)
+                door.log.fault(request_id, exchange.performed, error)
         except Disconnected:
             return
         except Exception as error:
             answer = unexpected()
-            door.log.fault(request_id, exchange.interaction, error)
+            door.log.fault(request_id, exchange.performed, error)
         if answer.status >= 400:
             await self._shape_refusal(answer, headers, scope["query_string"], exchange)
         if b"origin" in headers:
@@ -104,8 +109,8 @@ class Facade:
         await send_answer(answer, request_id, door.clock(), head=method == "HEAD", send=send)
         resource_type = "" if exchange.address is None else exchange.address.resource_type
         elapsed = perf_counter() - started
-        door.metrics.observe(exchange.interaction, resource_type, answer.status, elapsed)
-        door.log.request(request_id, method, exchange.interaction, resource_type, answer.status, elapsed)
+        door.metrics.observe(exchange.performed, resource_type, answer.status, elapsed)
+        door.log.request(request_id, method, exchange.performed, resource_type, answer.status, elapsed)
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], request_id: bytes, exchange: _Exchange
@@ -136,7 +141,7 @@ class Facade:
         )
         answer = await route.handle(request)
         for fault in request.faults:
-            door.log.fault(request_id, exchange.interaction, fault)
+            door.log.fault(request_id, exchange.performed, fault)
         return answer
 
     async def _without_principal(

@@ -24,6 +24,8 @@ LINE: Final = 64 * 1024
 """Bytes of a request line that are waited for. What an address may have is less, and is said by the facade."""
 HEADERS: Final = 64 * 1024
 """Bytes of the headers of one request."""
+LINGER: Final = 2.0
+"""Seconds that a client has to read why it was refused; what it sends meanwhile is passed over."""
 
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1: look at its first line and its headers."
@@ -45,25 +47,32 @@ class Protocol(HttpToolsProtocol):
     """Bytes that came before the headers were whole."""
     _is_refused = False
     """Whether nothing more is read, since it could not be."""
+    _closing: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        if self._is_refused:
-            return
-        if not self._within:
-            data = self._held + data
-            self._held = b""
-            end = data.find(b"\n")
-            if end < 0 and len(data) < LINE:
-                self._unset_keepalive_if_required()
-                self._held = data
-                return
-            if not data.isascii():
-                data = encoded(data[:end]) + data[end:]
-        self._pending += len(data)
-        super().data_received(data)
-        if self._in_head and self._within and self._pending > LINE + HEADERS:
-            self._refuse(_too_large())
+        data, self._held = self._held + data, b""
+        while data and not self._is_refused:
+            part, rest = data, b""
+            if not self._within:
+                part = data.lstrip(b"\r\n")
+                if b"\n" not in part and len(part) < LINE:
+                    self._unset_keepalive_if_required()
+                    self._held = part
+                    return
+                if not part.isascii():
+                    part, rest = parted(part)
+            data = rest
+            self._pending += len(part)
+            super().data_received(part)
+            if self._in_head and self._within and self._pending > LINE + HEADERS:
+                self._refuse(_too_large())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        if self._closing is not None:
+            self._closing.cancel()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -95,18 +104,20 @@ class Protocol(HttpToolsProtocol):
         self._refuse(_refusal(sys.exc_info()[1]))
 
     def _refuse(self, answer: Answer) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_refused:
             return
+        self._is_refused = True
         if self._answers_another():
             self.cycle.keep_alive = False  # that answer goes out whole, and is the last one
-            self._is_refused = True
             return
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}".encode()]
         own = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
         headers = [*self.server_state.default_headers, *EVERY_ANSWER, *own, (b"connection", b"close")]
         lines += [b"%b: %b" % header for header in headers]
         self.transport.write(b"\r\n".join((*lines, b"", answer.body)))
-        self.transport.close()
+        # Closed at once, what the client still sends would be answered with a reset, which takes the refusal away from it.
+        self.transport.write_eof()
+        self._closing = self.loop.call_later(LINGER, self.transport.close)
 
     def _answers_another(self) -> bool:
         """Whether what cannot be read stands behind a request that is being answered."""
@@ -117,6 +128,14 @@ class Protocol(HttpToolsProtocol):
 
 class _TooLarge(Exception):
     """The headers pass their bound."""
+
+
+def parted(data: bytes) -> tuple[bytes, bytes]:
+    """The head of a request, its line without bytes beyond ASCII, and what follows: a body, or a request sent ahead of the answer."""
+    line = data.find(b"\n") % (len(data) + 1)
+    end = data.find(b"\r\n\r\n")
+    rest = len(data) if end < 0 else end + 4
+    return encoded(data[:line]) + data[line:rest], data[rest:]
 
 
 def encoded(line: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from fhirserver.search.index.identifiers import IDENTIFIER_PATH
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Tx
-from fhirserver.store.pace import Pace
+from fhirserver.store.pace import Pace, beside
 from fhirserver.validation import error_for
 
 _NO_TARGET: Final = "The conditional reference finds no resource; it must find one."
@@ -180,12 +180,12 @@ class _Resolving:
         found: list[int] = []
         for index in indexes:
             await self._context.pace.step()
-            if self._meets(index, criteria):
+            if await self._meets(index, criteria):
                 found.append(index)
         return found
 
-    def _meets(self, index: int, criteria: Criteria) -> bool:
-        document = self._document(index)
+    async def _meets(self, index: int, criteria: Criteria) -> bool:
+        document = await self._document(index)
         permit = self._permits.get(criteria.resource_type)
         is_seen = permit is None or is_visible(permit, criteria.resource_type, document)
         return is_seen and match(criteria.expression, document)
@@ -198,9 +198,12 @@ class _Resolving:
         except Exception:  # it is not validated yet
             return None
 
-    def _document(self, index: int) -> dict[str, Any]:
-        found = self._documents.get(index)
-        return self._documents.setdefault(index, self._candidate(index)) if found is None else found
+    async def _document(self, index: int) -> dict[str, Any]:
+        """What an entry is about to write, as it would be stored."""
+        if (found := self._documents.get(index)) is None:
+            text = self._planned[index].text
+            found = self._documents[index] = await beside(len(text), lambda: self._candidate(index))
+        return found
 
     def _candidate(self, index: int) -> dict[str, Any]:
         services, planned = self._context.services, self._planned[index]
@@ -251,7 +254,7 @@ class _Created:
     def __init__(
         self,
         pace: Pace,
-        document: Callable[[int], dict[str, Any]],
+        document: Callable[[int], Awaitable[dict[str, Any]]],
         identifiers: Callable[[int], Sequence[str] | None],
     ) -> None:
         self._pace = pace
@@ -273,15 +276,15 @@ class _Created:
         known, values = self._values.get((criteria.resource_type, lead.path), (0, defaultdict(list)))
         for index in indexes[known:]:
             await self._pace.step()
-            for value in self._looked_up(index, lead.path):
+            for value in await self._looked_up(index, lead.path):
                 values[value].append(index)
         self._values[criteria.resource_type, lead.path] = len(indexes), values
         return sorted({index for value in lead.values for index in values.get(value, ())})
 
-    def _looked_up(self, index: int, path: str) -> Sequence[Any]:
+    async def _looked_up(self, index: int, path: str) -> Sequence[Any]:
         # Nearly every criterion is an identifier, and nearly none is that of another entry: all that is derived is not needed.
         found = self._identifiers(index) if path == IDENTIFIER_PATH else None
-        return _values(self._document(index), path) if found is None else found
+        return _values(await self._document(index), path) if found is None else found
 
 
 def _terms(expression: Expression) -> Iterable[Expression]:

@@ -32,6 +32,11 @@ _XML_SERVED: Final = frozenset(_SERVED[name] for name in XML_TYPES)
 _ACCEPT_BOUND = 50
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
+_RETURNS: Final[dict[str, Return]] = {
+    "minimal": "minimal",
+    "representation": "representation",
+    "operationoutcome": "OperationOutcome",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +145,11 @@ def sent_format(content_type: str | None) -> Literal["json", "xml"]:
 @lru_cache(maxsize=256)
 def preferences(prefer: str) -> Preferences:
     """Read a `Prefer` header; what is unknown is passed over, as RFC 7240 wants it."""
-    returns: Return | None = None
-    lenient = False
+    said: dict[str, str] = {}
     for member in prefer.replace(";", ",").split(","):
         name, _, value = member.partition("=")
-        value = value.strip().strip('"')
-        match name.strip().lower(), value.lower():
-            case "return", "minimal":
-                returns = returns or "minimal"
-            case "return", "representation":
-                returns = returns or "representation"
-            case "return", "operationoutcome":
-                returns = returns or "OperationOutcome"
-            case "handling", "lenient":
-                lenient = True
-    return Preferences(returns, lenient)
+        said.setdefault(name.strip().lower(), value.strip().strip('"').lower())  # of several the first counts
+    return Preferences(_RETURNS.get(said.get("return", "")), said.get("handling") == "lenient")
 
 
 def is_pretty(value: str | None) -> bool:

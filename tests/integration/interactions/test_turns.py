@@ -59,6 +59,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, bool]]:
     watch(
         "examined", candidate, sys.modules["fhirserver.interactions.bundles.perform"]
     )  # not its function of that name
+    watch("_candidate", sys.modules["fhirserver.interactions.bundles.resolve"]._Resolving)
     watch("patched", patch)
     watch("_encoded", prepare)
     return done
@@ -118,6 +119,18 @@ async def test_so_is_that_of_an_entry_and_its_refusal_has_its_place(
     assert answer.status_code == 422
     assert [issue["expression"] for issue in answer.json()["issue"]] == [["Bundle.entry[1].resource.status"]]
     assert threads == {("examined", False): 1, ("examined", True): 1}
+
+
+async def test_so_is_what_the_criteria_of_others_are_held_against(
+    server: Server, threads: Counter[tuple[str, bool]], new_id: str
+) -> None:
+    """A criterion finds what an entry before it is about to create, which is validated for it."""
+    sent = transaction(3, new_id, "date=gt23{:02}")
+    sent["entry"][0]["resource"] |= {"note": NOTES}
+    del sent["entry"][0]["request"]["ifNoneExist"]
+    answer = await server("POST", "", json=sent)
+    assert answer.status_code == 200, answer.text
+    assert (threads["_candidate", True], threads["_candidate", False]) == (1, 1)
 
 
 async def test_a_large_resource_is_patched_beside_the_loop(

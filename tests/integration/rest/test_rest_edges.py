@@ -8,14 +8,19 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from base64 import b64encode
+from collections import Counter
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import pytest
 
+from fhirserver.rest.interactions.bundles.budget import Budget
 from tests.integration.serving import FHIR, Server
 
+DOOR = import_module("fhirserver.rest.interactions.bundles.door")
 JSON = {"content-type": "application/fhir+json"}
 PATIENT = {"resourceType": "Patient", "active": True}
 PATCHES = "application/fhir+json, application/fhir+xml, application/json-patch+json"
@@ -32,6 +37,11 @@ EDGES: list[tuple[str, str, dict[str, Any], int, dict[str, str]]] = [
     ("GET", "/Patient/a_b", {}, 404, {}),
     ("DELETE", "/Patient/a_b", {}, 404, {}),
     ("PUT", "/Patient/a_b", {"json": PATIENT | {"id": "a_b"}}, 400, {}),
+    ("PUT", "/Patient/Иван", {"json": PATIENT | {"id": "Иван"}}, 400, {}),
+    ("PUT", "/Patient/%D0%98", {"json": PATIENT | {"id": "И"}}, 400, {}),
+    ("PUT", "/Patient/%FF", {"json": PATIENT | {"id": "x"}}, 400, {}),
+    ("PUT", "/Пациент/1", {"json": PATIENT | {"id": "1"}}, 404, {}),
+    ("GET", "/Patient/Иван", {}, 404, {}),
     ("PUT", f"/Patient/{'a' * 65}", {"json": PATIENT | {"id": "a" * 65}}, 400, {}),
     ("PUT", "/Patient/_x", {"json": PATIENT | {"id": "_x"}}, 404, {}),
     ("PUT", "/Nothing/a_b", {"json": PATIENT | {"id": "a_b"}}, 404, {}),
@@ -188,23 +198,47 @@ async def test_links_come_from_the_base_url_and_never_from_the_host(server: Serv
 
 
 @pytest.mark.parametrize("type", ["batch", "transaction"])
+@pytest.mark.parametrize(
+    ("method", "url"), [("GET", "metadata"), ("GET", "Binary?_id={id}"), ("POST", "Binary/_search?_id={id}")]
+)
 async def test_the_reads_of_a_bundle_answer_within_a_bound(
-    server: Server, type: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, method: str, url: str, type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand statements of capabilities are more than a gigabyte: past the bound no further read is begun."""
-    door = import_module("fhirserver.rest.interactions.bundles.door")
-    monkeypatch.setattr(door, "ANSWERS", 10_000)
-    monkeypatch.setattr(door, "SIDE_BY_SIDE", 1)
-    reads = [{"request": {"method": "GET", "url": "metadata"}}] * 3
+    """A thousand statements of capabilities are more than a gigabyte: what has no room is refused, however it is asked for."""
+    large = await server("POST", "/Binary", content=b"x" * 200_000, headers={"content-type": "text/plain"})
+    id = large.headers["location"].split("/")[-3]
+    read = {"request": {"method": method, "url": url.format(id=id)}}
+    size = len((await server("POST", "", json={"resourceType": "Bundle", "type": "batch", "entry": [read]})).content)
+    bound = 3 * size
+    monkeypatch.setattr(DOOR, "Budget", partial(Budget, bound))
     write = {"request": {"method": "POST", "url": "Patient"}, "resource": PATIENT}
-    answer = await server("POST", "", json={"resourceType": "Bundle", "type": type, "entry": [*reads, write]})
+    body = {"resourceType": "Bundle", "type": type, "entry": [read] * 40 + [write]}
+    answer = await server("POST", "", json=body)
+    assert len(answer.content) < bound + 20_000
     if type == "transaction":
         assert answer.status_code == 400
         assert answer.json()["issue"][0]["code"] == "too-costly"
         return
-    statuses = [entry["response"]["status"] for entry in answer.json()["entry"]]
-    assert statuses == ["200 OK", "400 Bad Request", "400 Bad Request", "201 Created"]
-    assert answer.json()["entry"][1]["response"]["outcome"]["issue"][0]["code"] == "too-costly"
+    statuses = Counter(entry["response"]["status"] for entry in answer.json()["entry"])
+    assert statuses == {"200 OK": 3, "400 Bad Request": 37, "201 Created": 1}
+
+
+@pytest.mark.parametrize("type", ["batch", "transaction"])
+async def test_what_is_written_past_the_bound_is_answered_without_the_resource(
+    server: Server, new_id: str, type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A patch is small, and what it changes can be large: it is done, so it cannot be refused any more."""
+    ids = [f"{new_id}-{number}" for number in range(3)]
+    for id in ids:
+        await server.put({"resourceType": "Patient", "id": id, "name": [{"text": "x" * 10_000}]})
+    monkeypatch.setattr(DOOR, "Budget", partial(Budget, 15_000))
+    change = b64encode(b'[{"op":"add","path":"/active","value":true}]').decode()
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": change}
+    entries = [{"request": {"method": "PATCH", "url": f"Patient/{id}"}, "resource": patch} for id in ids]
+    answer = await server("POST", "", json={"resourceType": "Bundle", "type": type, "entry": entries})
+    answers = answer.json()["entry"]
+    assert [each["response"]["etag"] for each in answers] == ['W/"2"'] * 3
+    assert Counter("resource" in each for each in answers) == {True: 1, False: 2}
 
 
 async def test_nothing_was_last_modified_after_the_answer_was_sent(server: Server) -> None:

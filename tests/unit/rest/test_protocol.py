@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from fhirserver.rest import protocol
 from fhirserver.rest.messages.responses import Message, Receive, Scope, Send
 from fhirserver.rest.protocol import HEADERS, LINE, Protocol, encoded
 
@@ -27,7 +28,10 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = False
+        self.closed = self.ended = False
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -77,7 +81,7 @@ class Connection:
         """Send these bytes, one part after the other."""
         for part in parts:
             if not self.wire.closed:
-                self.protocol.data_received(part)
+                self.protocol.data_received(part)  # after the end as well: a client goes on until it has read it
             for _ in range(8):  # the application answers in a task of its own
                 await asyncio.sleep(0)
         self.protocol.connection_lost(None)
@@ -122,6 +126,17 @@ async def test_a_request_sent_ahead_keeps_the_bytes_of_its_body() -> None:
     assert (await Connection().takes(first + second[:9], second[9:] + body))[1][3] == body
 
 
+@pytest.mark.parametrize("between", [b"", b"\r\n"])
+async def test_addresses_of_requests_sent_ahead_are_taken_in_plain_utf_8_too(between: bytes) -> None:
+    """Those behind a body of the same bytes are not: where it ends the parser alone knows."""
+    plain = b"GET /a HTTP/1.1\r\n\r\n"
+    requests = (UTF_8 + HOST + b"\r\n", plain, UTF_8 + b"\r\n", UTF_8 + HOST + b"\r\n")
+    whole = between.join(requests)
+    for parts in ((whole,), (whole[:-40], whole[-40:]), tuple(bytes((each,)) for each in whole)):
+        seen = await Connection().takes(*parts)
+        assert [each[2] for each in seen] == [ENCODED, b"", ENCODED, ENCODED]
+
+
 async def test_what_cannot_be_read_takes_no_answer_from_the_request_before_it() -> None:
     connection = Connection()
     assert len(await connection.takes(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n" + b"garbage\r\n\r\n", b"GET /b")) == 1
@@ -153,13 +168,28 @@ async def test_what_is_no_http_gets_an_operation_outcome(name: str) -> None:
     assert headers["connection"] == "close"
     assert headers["cache-control"] == "no-store"
     assert (outcome["resourceType"], outcome["issue"][0]["code"]) == ("OperationOutcome", code)
-    assert connection.wire.closed
+    assert connection.wire.written.count(b"connection: close") == 1
+    assert connection.wire.ended
 
 
 async def test_a_line_without_an_end_is_not_kept_forever() -> None:
     connection = Connection()
     await connection.takes(b"GET /", *[b"a" * LINE] * 8)
-    assert connection.wire.closed
+    assert connection.wire.ended
+
+
+async def test_who_is_refused_has_a_while_to_read_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9112 9.6: a connection that is closed while its client sends is reset, and the refusal is lost with it."""
+    monkeypatch.setattr(protocol, "LINGER", 0)
+    connection = Connection()
+    wire = connection.wire
+    closed = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(wire, "close", lambda: closed.set_result(None))
+    connection.protocol.data_received(b"garbage\r\n\r\n")
+    assert wire.ended
+    connection.protocol.data_received(b"GET /fhir HTTP/1.1\r\n\r\n")
+    await closed
+    assert connection.seen == []
 
 
 def test_only_what_is_not_ascii_is_encoded() -> None:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.bundles.transaction import placed, transaction
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.operations import OPERATIONS
 from fhirserver.model.json import BODY_LIMIT
-from fhirserver.model.outcome import BadRequest, FhirError, TooCostly
+from fhirserver.model.outcome import BadRequest, FhirError
+from fhirserver.rest.address import LEVELS
 from fhirserver.rest.interactions.bundles.answers import response_bundle, response_entry
+from fhirserver.rest.interactions.bundles.budget import Budget
 from fhirserver.rest.interactions.bundles.entries import EntryRequest, Requests, Sent, read_bundle
 from fhirserver.rest.interactions.conditionals import answer_to_done, criteria
 from fhirserver.rest.interactions.patch import sent_patch
@@ -26,15 +29,11 @@ from fhirserver.rest.representation.negotiate import DEFAULT
 
 if TYPE_CHECKING:
     from fhirserver.rest.interactions.bundles.entries import Routes
-    from fhirserver.rest.routes import Handle
 
 SIDE_BY_SIDE: Final = 32
 """Entries of a batch that are under way at once."""
-ANSWERS: Final = 64 * 1024 * 1024
-"""Bytes that the reads of one Bundle may answer together: past them no further one is begun."""
 
 _WRITES: Final = frozenset(("create", "update", "patch", "delete"))
-_TOO_MUCH: Final = f"The answers before this one are more than {ANSWERS} bytes together; send fewer reads at a time."
 _NO_PART: Final = "An operation that is posted is no part of a transaction; send it in a batch, or by itself."
 
 
@@ -44,6 +43,7 @@ def door(routes: Routes) -> Callable[[Request], Awaitable[Answer]]:
     async def post(request: Request) -> Answer:
         content_type = request.content_type()
         requests = read_bundle(request, await request.resource(limit=BODY_LIMIT), routes)
+        request.interaction = requests.type
         answers = await (_batch if requests.type == "batch" else _transaction)(request, requests)
         base_url = request.context.services.base_url
         methods = {each.index: each.method for each in requests.entries}
@@ -55,13 +55,15 @@ def door(routes: Routes) -> Callable[[Request], Awaitable[Answer]]:
 
 async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     """Each entry by itself, side by side; what goes wrong with one is its own."""
-    room, answers_bound = asyncio.Semaphore(SIDE_BY_SIDE), _Bound()
+    room, budget = asyncio.Semaphore(SIDE_BY_SIDE), Budget()
 
     async def one(sent: Sent) -> Answer:
         async with room:
             await request.context.pace.step()
             try:
-                return await answers_bound.of(sent.request, sent.route.handle)
+                if _changes(sent):
+                    return budget.written(sent.index, await sent.route.handle(sent.request))
+                return await budget.read(sent.index, lambda: sent.route.handle(sent.request))
             except FhirError as error:
                 return answer_to(error)
             except Exception as error:
@@ -73,33 +75,44 @@ async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     return answers | {sent.index: answer for sent, answer in zip(requests.entries, done, strict=True)}
 
 
+def _changes(sent: Sent) -> bool:
+    """Whether what the entry asks for is done once it is answered, and not only read."""
+    address = sent.request.address
+    if (level := LEVELS.get(address.kind)) is None:
+        return sent.route.interaction in _WRITES
+    operation = OPERATIONS.find(level, address.operation, address.resource_type)
+    return operation is not None and operation.affects_state
+
+
 async def _transaction(request: Request, requests: Requests) -> dict[int, Answer]:
     """All entries or none."""
     refused = dict(requests.refused)
     entries: list[Entry] = []
-    bound = _Bound()
+    budget = Budget()
     for sent in requests.entries:
         await request.context.pace.step()
         try:
-            entries.append(await _entry(sent, bound))
+            entries.append(await _entry(sent, budget))
         except FhirError as error:
             refused[sent.index] = error
     if refused:
         raise placed(sorted(refused.items(), key=lambda each: each[0]), requests.malformed)
     done = await transaction(request.context, entries)
     return {
-        sent.index: each.answer if entry.read is not None else answer_to_done(sent.request, each, DEFAULT)
+        sent.index: each.answer
+        if entry.read is not None
+        else budget.written(sent.index, answer_to_done(sent.request, each, DEFAULT))
         for sent, entry, each in zip(requests.entries, entries, done, strict=True)
     }
 
 
-async def _entry(sent: Sent, bound: _Bound) -> Entry:
+async def _entry(sent: Sent, budget: Budget) -> Entry:
     """An entry as the transaction takes it."""
     request, address = sent.request, sent.request.address
     if sent.route.interaction not in _WRITES:
         if sent.route.by_itself and request.method != "GET":
             raise BadRequest(_NO_PART, code="not-supported")
-        return Entry("GET", address.resource_type, read=_reading(sent, bound))
+        return Entry("GET", address.resource_type, read=_reading(sent, budget))
     wanted = None
     if request.method != "POST" and not address.id:
         wanted = request.parameters()
@@ -119,7 +132,7 @@ async def _entry(sent: Sent, bound: _Bound) -> Entry:
     )
 
 
-def _reading(sent: Sent, bound: _Bound) -> Callable[[Context], Awaitable[Answer]]:
+def _reading(sent: Sent, budget: Budget) -> Callable[[Context], Awaitable[Answer]]:
     async def read(context: Context) -> Answer:
         request = sent.request
         inside = EntryRequest(
@@ -133,21 +146,6 @@ def _reading(sent: Sent, bound: _Bound) -> Callable[[Context], Awaitable[Answer]
             request.statement,
             sent=request.sent,
         )
-        return await bound.of(inside, sent.route.handle)
+        return await budget.read(sent.index, lambda: sent.route.handle(inside))
 
     return read
-
-
-class _Bound:
-    """What the reads of one Bundle have answered so far. Writes are small, and done: they are not held up."""
-
-    def __init__(self) -> None:
-        self._size = 0
-
-    async def of(self, request: EntryRequest, handle: Handle) -> Answer:
-        """The answer of an entry. Raises TooCostly for a read past the bound."""
-        if request.method == "GET" and self._size > ANSWERS:
-            raise TooCostly(_TOO_MUCH)
-        answer = await handle(request)
-        self._size += len(answer.body)
-        return answer

@@ -151,6 +151,9 @@ def test_other_content_is_not(content_type: str | None) -> None:
         ("handling=strict", Preferences()),
         ("return=everything, respond-async", Preferences()),
         ("return=minimal, return=representation", Preferences("minimal")),
+        ("return=everything, return=minimal", Preferences()),
+        ("handling=strict, handling=lenient", Preferences()),
+        ("handling=lenient, handling=strict", Preferences(lenient=True)),
     ],
 )
 def test_preferences_are_read_and_unknown_ones_passed_over(prefer: str, expected: Preferences) -> None:
