@@ -16,12 +16,14 @@ from fhirserver.interactions.operations import OPERATIONS
 from fhirserver.model.json import parse
 from fhirserver.rest.address import BASE_PATH, LEVELS, Kind
 from fhirserver.rest.openapi.interactions import (
+    ANY,
     BUNDLE,
     CONDITIONAL,
     HEADERS,
     INTERACTIONS,
     JSON,
     NOTHING,
+    OTHER,
     PARAMETERS,
     RESOURCE,
     Interaction,
@@ -270,6 +272,7 @@ def _responses(
             responses[str(status)]["content"] = {JSON: content}
     for status in sorted({*known.refusals, *((401, 403) if needs_token else ())}):
         responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    responses["default"] = {"$ref": f"#/components/responses/{OTHER}"}
     return responses
 
 
@@ -279,7 +282,7 @@ def _schema(gives: str, resource_type: str) -> Schema:
 
 def _shown(gives: str, example: dict[str, Any] | None) -> dict[str, Any]:
     """A resource of the seed, by itself or on a page; without one, what every page has. None is made up from a schema."""
-    if gives == PARAMETERS:
+    if gives in (PARAMETERS, ANY):
         return {"resourceType": PARAMETERS, "parameter": [{"name": "return", "valueMeta": {"versionId": "1"}}]}
     if gives not in (RESOURCE, BUNDLE):
         return {"resourceType": gives, "status": "active", "kind": "instance", "fhirVersion": "4.0.1"}

@@ -12,6 +12,7 @@ from typing import Any, Final
 RESOURCE: Final = "resource"
 BUNDLE: Final = "Bundle"
 PARAMETERS: Final = "Parameters"
+ANY: Final = "Resource"
 NOTHING: Final = ""
 JSON: Final = "application/fhir+json"
 _PATCH: Final = "application/json-patch+json"
@@ -55,10 +56,14 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         _HTTP + "read",
         ((200, "The current version"), (304, "Not changed since the version that `If-None-Match` names")),
         headers=("If-None-Match", "If-Modified-Since"),
-        refusals=(404, 410),
+        refusals=(400, 404, 410),
     ),
     "vread": Interaction(
-        "Read one version", _HTTP + "vread", ((200, "That version"),), headers=("If-None-Match",), refusals=(404, 410)
+        "Read one version",
+        _HTTP + "vread",
+        ((200, "That version"), (304, "The client has it, as its `If-None-Match` says")),
+        headers=("If-None-Match",),
+        refusals=(400, 404, 410),
     ),
     "update": Interaction(
         "Write the next version",
@@ -83,15 +88,15 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         ((204, "It is not there, or not any more"),),
         gives=NOTHING,
         headers=("If-Match",),
-        refusals=(412,),
+        refusals=(400, 409, 412),
     ),
     "create": Interaction(
         "Create under an id of the server's",
         _HTTP + "create",
-        ((201, "The first version, at `Location`"),),
+        ((200, "What `If-None-Exist` found; nothing was created"), (201, "The first version, at `Location`")),
         takes=(JSON, RESOURCE),
         headers=("If-None-Exist", "Prefer"),
-        refusals=(400, 422),
+        refusals=(400, 412, 422),
     ),
     "search-type": Interaction(
         "Search",
@@ -99,16 +104,28 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         ((200, "A page of what was found"),),
         gives=BUNDLE,
         headers=("Prefer",),
-        refusals=(400,),
+        refusals=(400, 404),
     ),
     "history-instance": Interaction(
-        "Every version, newest first", _HTTP + "history", ((200, "A page of versions"),), gives=BUNDLE, refusals=(404,)
+        "Every version, newest first",
+        _HTTP + "history",
+        ((200, "A page of versions"),),
+        gives=BUNDLE,
+        refusals=(400, 404),
     ),
     "history-type": Interaction(
-        "Every version of every resource of the type", _HTTP + "history", ((200, "A page of versions"),), gives=BUNDLE
+        "Every version of every resource of the type",
+        _HTTP + "history",
+        ((200, "A page of versions"),),
+        gives=BUNDLE,
+        refusals=(400,),
     ),
     "history-system": Interaction(
-        "Every version of every resource", _HTTP + "history", ((200, "A page of versions"),), gives=BUNDLE
+        "Every version of every resource",
+        _HTTP + "history",
+        ((200, "A page of versions"),),
+        gives=BUNDLE,
+        refusals=(400,),
     ),
     "search-system": Interaction(
         "Search in all types", _HTTP + "search", ((200, "A page of what was found"),), gives=BUNDLE, refusals=(400,)
@@ -124,9 +141,9 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
     "operation": Interaction(
         "Invoke an operation",
         "https://hl7.org/fhir/R4/operations.html",
-        ((200, "What the operation gives"),),
-        gives=PARAMETERS,
-        refusals=(400, 404),
+        ((200, "What the operation gives"), (202, "It goes on as a job, at `Content-Location`")),
+        gives=ANY,
+        refusals=(400, 404, 405, 422),
     ),
     "capabilities": Interaction(
         "What this server can do",
@@ -149,7 +166,7 @@ _REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
     401: ("login", "No valid token"),
     403: ("forbidden", "The token does not allow it"),
     404: ("not-found", "Not there, or not for this caller: the two are the same"),
-    405: ("not-supported", "An id cannot be chosen by this caller"),
+    405: ("not-supported", "This method is not for this address, or an id cannot be chosen by this caller"),
     409: ("conflict", "Changed meanwhile, or the id is taken"),
     410: ("deleted", "Deleted"),
     412: ("conflict", "A precondition does not hold"),
@@ -171,9 +188,14 @@ def form_body(parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {"content": {_FORM: {"schema": {"type": "object", "properties": fields}}}}
 
 
+OTHER: Final = "other"
+"""The name of every refusal that is not listed: bounds, media types, a server that is busy."""
+
+
 def refusals() -> dict[str, Any]:
     """The answers that refuse, for every operation to refer to."""
-    return {str(status): _refusal(code, about) for status, (code, about) in _REFUSALS.items()}
+    listed = {str(status): _refusal(code, about) for status, (code, about) in _REFUSALS.items()}
+    return listed | {OTHER: _refusal("processing", "Refused for another reason: a bound, a media type, a busy server")}
 
 
 def _refusal(code: str, about: str) -> dict[str, Any]:

@@ -159,3 +159,14 @@ def test_a_token_is_asked_for_unless_the_mode_is_open(document: Document) -> Non
 )
 def test_requests_go_to_the_place_that_the_page_came_from(base_url: str, server: str) -> None:
     assert made(base_url=base_url)["servers"] == [{"url": server}]
+
+
+def test_every_answer_that_is_not_listed_is_an_operation_outcome(document: Document) -> None:
+    """What a bound, a media type or a busy server refuses is described too; no caller finds a status without a description."""
+    for path, method, operation in operations(document):
+        if path.startswith("/fhir"):
+            listed = {status: each for status, each in operation["responses"].items() if status[0] not in "23"}
+            shown = [document["components"]["responses"][each["$ref"].rpartition("/")[2]] for each in listed.values()]
+            schemas = {str(each["content"]["application/fhir+json"]["schema"]["$ref"]) for each in shown}
+            assert "default" in listed, (path, method)
+            assert schemas == {"#/components/schemas/OperationOutcome"}
