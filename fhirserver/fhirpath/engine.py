@@ -64,15 +64,22 @@ class Engine:
 
         Raises FhirPathError, at compilation or when it runs.
         """
+        environment = Environment(None)
+        environment.host, environment.now, environment.steps = self.host, now, steps
+        if variables:
+            environment.variables = {name: nodes(value) for name, value in variables.items()}
+        return self.select(expression, resource, environment, type=type)
+
+    def select(
+        self, expression: str, resource: Any, environment: Environment, *, type: str | None = None
+    ) -> list[Node]:
+        """The same in an environment of the caller's, which says afterwards what is left of its steps."""
         if type is None and isinstance(resource, dict):
             type = resource.get("resourceType")
         program, focus = self._program(expression, resource, type)
-        environment = Environment(resource if focus in self.types.concrete_types else None)
-        environment.host, environment.now, environment.steps = self.host, now, steps
+        environment.resource = resource if focus in self.types.concrete_types else None
         if resource is not None:
             environment.context = (focus, resource)
-        if variables:
-            environment.variables = {name: nodes(value) for name, value in variables.items()}
         found: list[Node] = []
         if program.step is not None:
             try:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from threading import local
 from typing import Any
 
@@ -77,12 +78,17 @@ class Validator:
         return read_profile(definition, self._shapes, find)
 
     def conformance(
-        self, resource: Any, issues: Sequence[Issue], knowledge: Knowledge, profiles: Sequence[str] = ()
+        self,
+        resource: Any,
+        issues: Sequence[Issue],
+        knowledge: Knowledge,
+        profiles: Sequence[str] = (),
+        now: datetime | None = None,
     ) -> list[Issue]:
         """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it."""
         if not isinstance(resource, dict) or any(issue.code == "structure" for issue in issues):
             return []
-        return [*repeated(resource), *self._conformance.issues(resource, knowledge, profiles)]
+        return [*repeated(resource), *self._conformance.issues(resource, knowledge, profiles, now)]
 
 
 def complete(issues: Sequence[Issue]) -> list[Issue]:

@@ -23,8 +23,9 @@ _HEAD: Final = (
     "type",
     "baseDefinition",
     "derivation",
+    "contextInvariant",
 )
-_ELEMENT: Final = ("id", "path", "sliceName", "min", "max", "maxLength", "contentReference")
+_ELEMENT: Final = ("id", "path", "sliceName", "min", "max", "maxLength", "contentReference", "isModifier")
 _VALUES: Final = ("fixed", "pattern", "minValue", "maxValue")
 _TYPE: Final = ("code", "profile", "targetProfile")
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from fhirserver.fhirpath import FhirPathError
+from fhirserver.fhirpath import FhirPathError, Host, Node
+from fhirserver.fhirpath.errors import Misuse
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, Severity
 from fhirserver.validation.conformance.coded import codes_of
 from fhirserver.validation.conformance.comparing import is_like, is_same, order
-from fhirserver.validation.conformance.elements import Item, children, shape_of
+from fhirserver.validation.conformance.elements import Item, children, resource_item, shape_of
 from fhirserver.validation.conformance.profile import Bound, ElementDefinition, Profile, TypeRef
 from fhirserver.validation.conformance.session import Session
 from fhirserver.validation.conformance.slicing import Slices
@@ -32,6 +33,7 @@ class Check:
         self._session = session
         self._slices = Slices(session, self.conforms, self.keeps)
         self._decided: dict[tuple[int | str, str], bool] = {}
+        session.host = Host(conforms_to=self.conforms_to)
 
     def issues(self, item: Item, profile: Profile) -> Iterator[Issue]:
         """Everything in which the item leaves the profile."""
@@ -73,6 +75,19 @@ class Check:
             yield from self._typed(item, asked.types, profile)
         yield from self._children(item, asked, profile)
 
+    def conforms_to(self, node: Node, canonical: str) -> bool | None:
+        """`conformsTo()` in an invariant, of a resource. Raises Misuse for what no profile can be found for."""
+        type, value = node
+        if type not in self._session.shapes.resource_types:
+            raise Misuse("conformsTo() is decided of resources only.")
+        own = self._session.type_of(canonical)
+        if own is not None:
+            return self._session.is_a(type, own)
+        profile = self._session.profile(canonical)
+        if profile is None:
+            raise Misuse(f"The profile {canonical[:300]} is not known here.")
+        return self.conforms(resource_item(value), profile)
+
     def _has_type(self, item: Item, types: Sequence[TypeRef]) -> bool:
         return any(not each.code or self._session.is_a(item.type, each.code) for each in types)
 
@@ -85,9 +100,8 @@ class Check:
             yield _error(
                 "value", f"{_named(asked)} must have {_shown(asked.pattern[0])} by {_by(profile)}.", item.place
             )
-        if asked.max_length is not None and isinstance(item.value, str) and len(item.value) > asked.max_length:
-            sentence = f"{_named(asked)} has {len(item.value)} characters; {_by(profile)} allows {asked.max_length}."
-            yield _error("too-long", sentence, item.place)
+        if isinstance(item.value, str):
+            yield from self._text(item, item.value, asked, profile)
         for bound, beyond, word in ((asked.lowest, -1, "least"), (asked.highest, 1, "most")):
             if bound is None or item.value is None:
                 continue
@@ -97,6 +111,23 @@ class Check:
             elif found == beyond:
                 yield _error("value", f"{_named(asked)} is at {word} {_shown(bound[0])} by {_by(profile)}.", item.place)
 
+    def _text(self, item: Item, text: str, asked: ElementDefinition, profile: Profile) -> Iterator[Issue]:
+        """Of a primitive that is a text: its length and its form."""
+        has = f"{_named(asked)} has {len(text)} characters; {_by(profile)}"
+        if asked.max_length is not None and len(text) > asked.max_length:
+            yield _error("too-long", f"{has} allows {asked.max_length}.", item.place)
+        if asked.min_length is not None and len(text) < asked.min_length:
+            yield _error("value", f"{has} asks for {asked.min_length}.", item.place)
+        for pattern in asked.regexes:
+            try:
+                if not self._session.matches(pattern, text):
+                    sentence = f"{_named(asked)} must be of the form {_shown(pattern)} by {_by(profile)}."
+                    yield _error("value", sentence, item.place)
+            except FhirPathError as error:
+                self._session.note(
+                    f"A form that {_by(profile)} asks for was not looked at: {error.message}", item.place
+                )
+
     def _binding(self, item: Item, bound: Bound, asked: ElementDefinition, profile: Profile) -> Iterator[Issue]:
         codes = codes_of(item)
         if codes is None or (item.value is None) or self._is_of_type(item, bound):
@@ -105,7 +136,7 @@ class Check:
             if value_set is None or strength not in _SEVERITIES:
                 continue
             if not codes:
-                if value_set == bound.maximum or strength == "preferred":
+                if strength == "preferred":
                     continue
                 is_in, found = False, "has no code with its system"
             else:
@@ -150,7 +181,8 @@ class Check:
             try:
                 if not session.holds(each.key, each.expression, item):
                     severity: Severity = "warning" if each.severity == "warning" else "error"
-                    sentence = f"{each.key}: This must hold by {_by(profile)}: {each.expression[:500]} ."
+                    asks = each.human or f"This must hold: {each.expression} ."
+                    sentence = f"{each.key}: {asks[:500]} So {_by(profile)} asks."
                     yield Issue(severity, "invariant", sentence, item.place)
             except FhirPathError as error:
                 session.note(f"{each.key} of {_by(profile)} could not be evaluated: {error.message}", item.place)
@@ -217,6 +249,9 @@ class Check:
         if not asked.children and asked.content_reference is not None:
             below = profile.at(asked.content_reference) or asked
         for name, child in below.children.items():
+            if item.is_primitive and name == "value":
+                yield from self._value(item, child, profile)  # what a profile on a primitive type says of its value
+                continue
             items = list(children(self._session.shapes, item, name))
             yield from self._count(items, child, item, profile)
             yield from self._items(items, child, item, profile)

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from fhirserver.model.outcome import Issue
@@ -14,6 +15,7 @@ from fhirserver.validation.conformance.coded import coded_issues
 from fhirserver.validation.conformance.elements import Item, children, resource_item, walked
 from fhirserver.validation.conformance.extensions import extension_issues
 from fhirserver.validation.conformance.knowledge import Knowledge
+from fhirserver.validation.conformance.prose import prose_issues
 from fhirserver.validation.conformance.session import Compiled, Exhausted, Session
 from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
@@ -35,9 +37,16 @@ class Conformance:
         self._rules = rules
         self._compiled = Compiled(rules.engine)
 
-    def issues(self, resource: dict[str, Any], knowledge: Knowledge, profiles: Sequence[str] = ()) -> list[Issue]:
-        """All that is to be said, each once; `profiles` are those that are asked about beside the ones the resource claims."""
-        session = Session(self._shapes, self._rules, self._compiled, knowledge)
+    def issues(
+        self,
+        resource: dict[str, Any],
+        knowledge: Knowledge,
+        profiles: Sequence[str] = (),
+        now: datetime | None = None,
+    ) -> list[Issue]:
+        """All that is to be said, each once; `profiles` are those that are asked about beside the ones the resource claims. `now`
+        is the clock of rules that ask for it."""
+        session = Session(self._shapes, self._rules, self._compiled, knowledge, now)
         found: dict[Issue, None] = {}
         try:
             for each in self._all(resource, session, profiles):
@@ -54,6 +63,7 @@ class Conformance:
             yield from _asked(item, canonical, session, check)
         for each, parents in walked(self._shapes, item):
             yield from coded_issues(each, session.knowledge)
+            yield from prose_issues(each, session)
             if each.is_resource:
                 yield from self._claimed(each, session, check)
             elif each.type == "Extension":

@@ -119,7 +119,7 @@ def _item(shapes: Shapes, item: Item, property: Property, value: Any, sibling: A
         if stated not in shapes.resource_types:
             return  # reported as what it is
         type = path = str(stated)
-        bundle = item.around.resource if item.type == "Bundle.entry" else item.around.bundle
+        bundle = item.around.resource if item.path == "Bundle.entry" else item.around.bundle
         around = Around(value, item.around.container if property.name == "contained" else value, bundle)
     elif property.kind == "complex" and not isinstance(value, dict):
         return

@@ -27,11 +27,12 @@ class Bound(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A constraint: its key, its severity and its expression."""
+    """A constraint: its key, its severity, its expression, and what it asks in words, where its author says so."""
 
     key: str
     severity: str
     expression: str
+    human: str | None = None
 
 
 class Discriminator(NamedTuple):
@@ -67,6 +68,9 @@ class ElementDefinition:
     lowest: tuple[Any] | None = None
     highest: tuple[Any] | None = None
     max_length: int | None = None
+    min_length: int | None = None
+    regexes: tuple[str, ...] = ()
+    is_modifier: bool = False
     binding: Bound | None = None
     constraints: tuple[Asked, ...] = ()
     content_reference: str | None = None
@@ -87,11 +91,13 @@ class ElementDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile that was read: its URL, the type that it is on, where its extension may stand, and its root element."""
+    """A profile that was read: its URL, the type that it is on, where its extension may stand and what must hold there, and
+    its root element."""
 
     url: str
     type: str
     contexts: tuple[tuple[str, str], ...]
+    context_invariants: tuple[str, ...]
     root: ElementDefinition
     base: str | None = None
     """The profile that it was built on and that is not known here, where it has no snapshot of its own."""

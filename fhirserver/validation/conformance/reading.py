@@ -30,6 +30,8 @@ MAX_DEPTH: Final = 50
 STRUCTURE: Final = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM: Final = "http://hl7.org/fhirpath/System."
 _MAX_VALUE_SET: Final = f"{STRUCTURE}elementdefinition-maxValueSet"
+_REGEX: Final = f"{STRUCTURE}regex"
+_MIN_LENGTH: Final = f"{STRUCTURE}minLength"
 _BY_URL: Final = Slicing((Discriminator("value", "url"),))
 _BY_TYPE: Final = Slicing((Discriminator("type", "$this"),))
 
@@ -46,7 +48,8 @@ def read_profile(definition: Json, shapes: Shapes, find: Find) -> Profile | None
     if root is None:
         return None
     contexts = tuple((str(each.get("type")), str(each.get("expression"))) for each in definition.get("context", ()))
-    return Profile(str(definition.get("url", "")), type, contexts, root, missing)
+    invariants = tuple(each for each in definition.get("contextInvariant", ()) if isinstance(each, str))
+    return Profile(str(definition.get("url", "")), type, contexts, invariants, root, missing)
 
 
 def _root(
@@ -201,8 +204,9 @@ def _merge(found: ElementDefinition, element: Json) -> None:
             found.lowest = (value,)
         elif key.startswith("maxValue"):
             found.highest = (value,)
-    if isinstance(element.get("maxLength"), int):
-        found.max_length = int(element["maxLength"])
+    _merge_text(found, element)
+    if isinstance(element.get("isModifier"), bool):
+        found.is_modifier = element["isModifier"]
     if "binding" in element:
         found.binding = _binding(element["binding"])
     known = {each.key for each in found.constraints}
@@ -211,6 +215,20 @@ def _merge(found: ElementDefinition, element: Json) -> None:
         found.content_reference = element["contentReference"].partition("#")[2]
     if "slicing" in element:
         found.slicing = _slicing(element["slicing"])
+
+
+def _merge_text(found: ElementDefinition, element: Json) -> None:
+    """What it says of a text: lengths, and the regular expressions of the element or of its type."""
+    if isinstance(element.get("maxLength"), int):
+        found.max_length = int(element["maxLength"])
+    extensions = list(element.get("extension", ()))
+    for each in element.get("type", ()):
+        extensions += each.get("extension", ())
+    for each in extensions:
+        if each.get("url") == _MIN_LENGTH and isinstance(each.get("valueInteger"), int):
+            found.min_length = int(each["valueInteger"])
+        elif each.get("url") == _REGEX and isinstance(each.get("valueString"), str):
+            found.regexes = (*dict.fromkeys((*found.regexes, each["valueString"])),)
 
 
 def _types(stated: Any) -> Iterator[TypeRef]:
@@ -232,7 +250,9 @@ def _binding(stated: Json) -> Bound:
 def _constraints(element: Json) -> Iterator[Asked]:
     for each in element.get("constraint", ()):
         if isinstance(each.get("expression"), str):
-            yield Asked(str(each.get("key")), str(each.get("severity")), each["expression"])
+            human = each.get("human")
+            said = human if isinstance(human, str) else None
+            yield Asked(str(each.get("key")), str(each.get("severity")), each["expression"], said)
 
 
 def _slicing(stated: Json) -> Slicing:

@@ -6,16 +6,21 @@ https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from threading import Lock
 from typing import Any, Final
 
 from fhirserver.definitions.codes.values import unversioned
-from fhirserver.fhirpath import Engine, Environment, FhirPathError
+from fhirserver.fhirpath import Engine, Environment, FhirPathError, Host, Node
+from fhirserver.fhirpath.environment import NOTHING_LENT
+from fhirserver.fhirpath.errors import Misuse
+from fhirserver.fhirpath.functions.strings import compiled
+from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.outcome import Issue
 from fhirserver.model.reference import Reference
 from fhirserver.validation.conformance.elements import Around, Item, resource_item
-from fhirserver.validation.conformance.knowledge import Knowledge
+from fhirserver.validation.conformance.knowledge import Json, Knowledge
 from fhirserver.validation.conformance.profile import Profile
 from fhirserver.validation.conformance.reading import STRUCTURE, read_profile
 from fhirserver.validation.rules import NATIVE, Holds, Rules
@@ -25,6 +30,7 @@ MAX_STEPS: Final = 100_000
 """Elements that one validation holds against what a profile asks of them, each as often as it does."""
 MAX_EVALUATED: Final = 300_000
 """Items that all invariants of one validation may look at together."""
+_PIECE: Final = 256
 REMEMBERED: Final = 1_024
 """Compiled invariants of profiles that are kept."""
 
@@ -44,6 +50,10 @@ class Compiled:
         self._made: OrderedDict[tuple[str, str], Holds] = OrderedDict()
         self._lock = Lock()
 
+    def select(self, expression: str, resource: Json, environment: Environment) -> list[Node]:
+        """What an expression selects of a resource. Raises FhirPathError."""
+        return self._engine.select(expression, resource, environment)
+
     def rule(self, key: str, expression: str, type: str) -> Holds:
         """The condition, on values of a type. Raises FhirPathError."""
         if key in NATIVE:
@@ -60,14 +70,19 @@ class Compiled:
 class Session:
     """The state of one validation. `notes` are what it could not look at, each said once."""
 
-    def __init__(self, shapes: Shapes, rules: Rules, compiled: Compiled, knowledge: Knowledge) -> None:
+    def __init__(
+        self, shapes: Shapes, rules: Rules, compiled: Compiled, knowledge: Knowledge, now: datetime | None = None
+    ) -> None:
         self.shapes = shapes
+        self.now = now
         self.rules = rules
         self.knowledge = knowledge
         self.notes: dict[tuple[str, str | None], Issue] = {}
+        self.host: Host = NOTHING_LENT
         self._compiled = compiled
         self._profiles: dict[str, Profile | None] = {}
         self._indexes: dict[tuple[int, Any], Index] = {}
+        self._selected: dict[tuple[str, int], frozenset[int]] = {}
         self._steps = MAX_STEPS
         self._evaluated = MAX_EVALUATED
 
@@ -103,21 +118,51 @@ class Session:
             name = None if structure is None else structure.base
         return name is not None
 
-    def holds(self, key: str, expression: str, item: Item) -> bool | None:
+    def holds(
+        self, key: str, expression: str, item: Item, variables: Mapping[str, Sequence[Node]] | None = None
+    ) -> bool | None:
         """Whether an invariant holds of an item. Raises FhirPathError where it cannot be evaluated."""
-        self.spend()
-        if self._evaluated <= 0:
-            raise Exhausted
-        environment = Environment(item.around.resource)
-        if item.around.container is not item.around.resource:
-            environment.root = item.around.container
-        environment.steps = self._evaluated
+        environment = self._environment(item)
+        environment.variables = variables or {}
         try:
             return self._compiled.rule(key, expression, item.asked_as)(item.focus, environment)
         except RecursionError:
             raise FhirPathError("It goes too deep.", 0, expression) from None
         finally:
             self._evaluated = max(environment.steps, 0)
+
+    def is_selected(self, expression: str, item: Item) -> bool:
+        """Whether an expression selects the item of the resource that it is in. Raises FhirPathError."""
+        resource = item.around.resource
+        key = expression, id(resource)
+        if key not in self._selected:
+            environment = self._environment(item)
+            try:
+                found = self._compiled.select(expression, resource, environment)
+            finally:
+                self._evaluated = max(environment.steps, 0)
+            values = (value.element if isinstance(value, Primitive) else value for _, value in found)
+            self._selected[key] = frozenset(id(each) for each in values if isinstance(each, dict))
+        return id(item.holder) in self._selected[key]
+
+    def matches(self, pattern: str, text: str) -> bool:
+        """Whether the whole of a text is of the form of a regular expression. Raises FhirPathError."""
+        self.spend(1 + len(text) // _PIECE)
+        try:
+            return compiled(pattern, whole=True).search(text) is not None
+        except Misuse as misuse:
+            raise FhirPathError(str(misuse), 0, pattern) from None
+
+    def _environment(self, item: Item) -> Environment:
+        """That of an expression about the item, with what is left to evaluate."""
+        self.spend()
+        if self._evaluated <= 0:
+            raise Exhausted
+        environment = Environment(item.around.resource)
+        if item.around.container is not item.around.resource:
+            environment.root = item.around.container
+        environment.steps, environment.host, environment.now = self._evaluated, self.host, self.now
+        return environment
 
     def resolved(self, item: Item) -> Item | None:
         """The resource that a Reference or canonical leads to, in the resource itself or in its Bundle; None if it is not there."""

@@ -1,4 +1,4 @@
-"""Codes beyond what refuses a write: a table of resources, and what is said of each."""
+"""Codes beyond what refuses a write, and what R4's pages ask besides: tables of resources, and what is said of each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fhirserver.validation import Validator
 from fhirserver.validation.conformance import Nothing
 
 ROWS = json.loads(Path(__file__).with_name("coded.json").read_text("utf-8"))["rows"]
+PROSE = json.loads(Path(__file__).with_name("prose.json").read_text("utf-8"))["rows"]
 VALIDATOR = Validator(load())
 PARSED = Parsed()
 
@@ -24,6 +25,15 @@ PARSED = Parsed()
 def test_codes_are_judged_by_what_is_known_of_them(row: dict[str, Any]) -> None:
     known = Known(Catalogue(load_terminology(), PARSED, alone=True))
     found = VALIDATOR.conformance(row["resource"], [], known)
+    assert [[each.severity, each.expression] for each in found] == [each[:2] for each in row["issues"]]
+    for issue, (_, _, text) in zip(found, row["issues"], strict=True):
+        assert text in issue.diagnostics
+
+
+@pytest.mark.parametrize("row", PROSE, ids=lambda row: row["name"])
+def test_bundles_and_attachments_are_judged_by_what_r4s_pages_ask(row: dict[str, Any]) -> None:
+    assert [each for each in VALIDATOR.validate(row["resource"]) if each.severity == "error"] == []
+    found = VALIDATOR.conformance(row["resource"], [], Nothing())
     assert [[each.severity, each.expression] for each in found] == [each[:2] for each in row["issues"]]
     for issue, (_, _, text) in zip(found, row["issues"], strict=True):
         assert text in issue.diagnostics
