@@ -182,7 +182,7 @@ async def test_a_write_whose_time_is_up_says_what_took_it(
     store: Store, writing: Any, mongo_url: str, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator reads in the log why: here another transaction had the record."""
-    monkeypatch.setattr("fhirserver.store.commit.group.COMMIT_BOUND", timedelta(seconds=0.2))
+    monkeypatch.setattr("fhirserver.store.commit.group.COMMIT_BOUND", timedelta(seconds=1))
     await writing.put("held")
     async with AsyncMongoClient[dict[str, Any]](mongo_url) as client, client.start_session() as session:
         await session.start_transaction()
