@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, Literal
 
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.bundles.criteria import answered_criteria
@@ -19,10 +19,12 @@ from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import Examined, admit, examined, identified, let_in
+from fhirserver.interactions.writing.carried import carried
+from fhirserver.interactions.writing.delete import deletion
 from fhirserver.interactions.writing.integrity import check
 from fhirserver.interactions.writing.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
-from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.store import Outdated, Refused, Tx, Write, Written
 from fhirserver.store.pace import beside
 
 _TAKEN: Final = "The id in the body is that of another resource than the criteria ask for."
@@ -103,7 +105,7 @@ async def _answered(context: Context, planned: Plan) -> Plan:
 
 async def _carry_out(context: Context, tx: Tx, planned: Plan, writes: _Writes) -> list[Done]:
     try:
-        written = await tx.write(writes.writes) if writes.writes else []
+        writes, written = await _written(context, tx, writes)
         await check(context, tx, writes.writes, written)
     except Refused as refused:
         index = writes.indexes[refused.index]
@@ -121,6 +123,40 @@ async def _carry_out(context: Context, tx: Tx, planned: Plan, writes: _Writes) -
             with at(index):
                 done[index] = Done(answer=await entry.read(inside))
     return done
+
+
+async def _written(context: Context, tx: Tx, writes: _Writes) -> tuple[_Writes, list[Written | None]]:
+    """What is written, and what came of it: updates with the tags and labels that they carry forward."""
+    if not writes.writes:
+        return writes, []
+    try:
+        return writes, await tx.write(writes.writes)
+    except Outdated as outdated:
+        writes = await _with_carried(context.deciding_once(tx), writes, outdated.metas)
+        return writes, await tx.write(writes.writes)
+
+
+async def _with_carried(context: Context, writes: _Writes, metas: Mapping[int, Mapping[str, Any]]) -> _Writes:
+    async def one(number: int, meta: Mapping[str, Any]) -> Write:
+        write = writes.writes[number]
+        await context.pace.step()
+        with at(writes.indexes[number]):
+            admitted = await admit(context, "update", carried(write.resource or {}, meta), exists=True)
+        return admitted.write(
+            write.by,
+            if_match=write.if_match,
+            if_none_match_any=write.if_none_match_any,
+            may_create=write.may_create,
+            forward=True,
+        )
+
+    outcomes = await asyncio.gather(*(one(*each) for each in metas.items()), return_exceptions=True)
+    changed = list(writes.writes)
+    for number, outcome in zip(metas, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        changed[number] = outcome
+    return replace(writes, writes=tuple(changed))
 
 
 def _done(written: Written | None) -> Done:
@@ -229,51 +265,25 @@ async def _admit(
     if isinstance(state, FhirError):
         raise state
     if state is None:
-        return await (_deletion(context, entry, id) if entry.method == "DELETE" else _patch(context, entry, id, links))
+        if entry.method == "DELETE":
+            return await deletion(context, entry.resource_type, id, entry.if_match)
+        return await _patch(context, entry, id, links)
     if _creates(planned, resolution):
-        return await _creation(context, entry, id, state)
+        return await _creation(context, entry, state)
     admitted = await let_in(context, "update", state, exists=True)
-    return Write(
-        method="PUT",
-        resource_type=entry.resource_type,
-        id=id,
-        resource=admitted.resource,
-        derived=admitted.derived,
-        by=context.by(),
-        permit=admitted.permit,
+    return admitted.write(
+        context.by(),
         if_match=entry.if_match,
         if_none_match_any=entry.if_none_match_any or _is_free(planned, resolution),
         may_create=may_create_at(context.principal, entry.resource_type),
+        forward=True,
     )
 
 
-async def _creation(context: Context, entry: Entry, id: str, state: Examined) -> Write:
+async def _creation(context: Context, entry: Entry, state: Examined) -> Write:
     admitted = await let_in(context, "create", state, exists=False)
-    return Write(
-        method="POST" if entry.method == "POST" else "PUT",
-        resource_type=entry.resource_type,
-        id=id,
-        resource=admitted.resource,
-        derived=admitted.derived,
-        by=context.by(),
-        permit=admitted.permit,
-        if_match=entry.if_match,
-        may_create=True,
-    )
-
-
-async def _deletion(context: Context, entry: Entry, id: str) -> Write:
-    permit = await context.services.gate.decide(context.principal, "delete", entry.resource_type, ids=(id,))
-    return Write(
-        method="DELETE",
-        resource_type=entry.resource_type,
-        id=id,
-        resource=None,
-        derived=None,
-        by=context.by(),
-        permit=permit,
-        if_match=entry.if_match,
-    )
+    method: Literal["POST", "PUT"] = "POST" if entry.method == "POST" else "PUT"
+    return admitted.write(context.by(), method=method, if_match=entry.if_match, may_create=True)
 
 
 async def _patch(context: Context, entry: Entry, id: str, links: Links) -> Write:
@@ -282,13 +292,4 @@ async def _patch(context: Context, entry: Entry, id: str, links: Links) -> Write
         context, entry.resource_type, id, entry.patch, entry.if_match, if_none_match_any=entry.if_none_match_any
     )
     admitted = await admit(context, "patch", links.rewritten(resource, entry.full_url), exists=True)
-    return Write(
-        method="PUT",
-        resource_type=entry.resource_type,
-        id=id,
-        resource=admitted.resource,
-        derived=admitted.derived,
-        by=context.by(),
-        permit=admitted.permit,
-        if_match=(version.version_id,),
-    )
+    return admitted.write(context.by(), if_match=(version.version_id,))

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fhirserver.access.gate.decide import Granted
 from fhirserver.access.writes import check_candidate, keep_labels, keeping
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import judge
+from fhirserver.interactions.writing.carried import SUBSETTED, carries
 from fhirserver.interactions.writing.interpretation import interpreted
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
-from fhirserver.store import Derived
+from fhirserver.store import By, Derived, Write
 from fhirserver.store.pace import beside
 from fhirserver.validation import error_for
 
@@ -30,9 +31,6 @@ CONDITIONAL = (
 )
 
 _CRITERIA = re.compile(r"[A-Z][A-Za-z]+\?")
-SUBSETTED: Final = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "SUBSETTED")
-"""The system and code of the tag of a resource of which not everything was sent."""
-
 _NOT_WHOLE: Final = "The tag SUBSETTED says that this is a part of the resource; an update takes all of it."
 _SERVER_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
 
@@ -52,6 +50,31 @@ class Admitted:
     resource: Resource
     derived: Derived
     permit: Permit
+
+    def write(
+        self,
+        by: By,
+        *,
+        method: Literal["POST", "PUT"] = "PUT",
+        if_match: tuple[str, ...] | None = None,
+        if_none_match_any: bool = False,
+        may_create: bool = False,
+        forward: bool = False,
+    ) -> Write:
+        """The write of it, under these conditions. `forward`: tags and labels of the version before it are carried forward."""
+        return Write(
+            method=method,
+            resource_type=self.resource["resourceType"],
+            id=self.resource["id"],
+            resource=self.resource,
+            derived=self.derived,
+            by=by,
+            permit=self.permit,
+            if_match=if_match,
+            if_none_match_any=if_none_match_any,
+            may_create=may_create,
+            carries=carries(self.resource) if forward else None,
+        )
 
 
 def resource_of(body: Any, resource_type: str) -> Resource:

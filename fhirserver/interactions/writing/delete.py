@@ -14,21 +14,10 @@ async def delete(
     context: Context, resource_type: str, id: str, *, if_match: tuple[str, ...] | None = None
 ) -> Written | None:
     """Delete the resource; None where there was nothing to delete, which absent, hidden and deleted ids share."""
-    services = context.services
-    permit = await services.gate.decide(context.principal, "delete", resource_type, ids=(id,))
-    return await commit(
-        context,
-        Write(
-            method="DELETE",
-            resource_type=resource_type,
-            id=id,
-            resource=None,
-            derived=None,
-            by=context.by(),
-            permit=permit,
-            if_match=if_match,
-            if_none_match_any=False,
-            may_create=False,
-            companions=(),
-        ),
-    )
+    return await commit(context, await deletion(context, resource_type, id, if_match))
+
+
+async def deletion(context: Context, resource_type: str, id: str, if_match: tuple[str, ...] | None) -> Write:
+    """The write of the tombstone, where the gate lets the caller delete."""
+    permit = await context.services.gate.decide(context.principal, "delete", resource_type, ids=(id,))
+    return Write("DELETE", resource_type, id, None, None, context.by(), permit, if_match)

@@ -135,16 +135,7 @@ def check_scope(context: Context, resource_type: str) -> None:
 async def _write(context: Context, version: Version, resource: Resource) -> Write:
     """The write that replaces this version, and no other, by the patched state. Raises what forbids that state."""
     admitted = await admit(context, "patch", resource, exists=True)
-    return Write(
-        method="PUT",
-        resource_type=version.resource_type,
-        id=version.id,
-        resource=admitted.resource,
-        derived=admitted.derived,
-        by=context.by(),
-        permit=admitted.permit,
-        if_match=(version.version_id,),
-    )
+    return admitted.write(context.by(), if_match=(version.version_id,))
 
 
 async def _in_turn(

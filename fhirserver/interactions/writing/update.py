@@ -5,13 +5,17 @@ https://hl7.org/fhir/R4/http.html#update and https://hl7.org/fhir/R4/http.html#c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import admit, check_id, identified, resource_of
+from fhirserver.interactions.writing.carried import carried
 from fhirserver.interactions.writing.integrity import commit
-from fhirserver.store import Write, Written
+from fhirserver.store import Behind, Written
+
+_ROUNDS: Final = 5
+"""How often the tags are looked at again that others put on meanwhile."""
 
 
 async def update(
@@ -27,22 +31,23 @@ async def update(
     sent = resource_of(body, resource_type)
     check_id(sent, id)
     resource = identified(sent, id)
-    admitted = await admit(context, "update", resource, exists=True)
-    written = await commit(
-        context,
-        Write(
-            method="PUT",
-            resource_type=resource_type,
-            id=id,
-            resource=admitted.resource,
-            derived=admitted.derived,
-            by=context.by(),
-            permit=admitted.permit,
+    may_create = may_create_at(context.principal, resource_type)
+    for rounds_left in reversed(range(_ROUNDS)):
+        admitted = await admit(context, "update", resource, exists=True)
+        write = admitted.write(
+            context.by(),
             if_match=if_match,
             if_none_match_any=if_none_match_any,
-            may_create=may_create_at(context.principal, resource_type),
-            companions=(),
-        ),
-    )
+            may_create=may_create,
+            forward=True,
+        )
+        try:
+            written = await commit(context, write)
+            break
+        except Behind as behind:
+            # What the version before it has is known from the attempt to replace it: most have nothing that would be left out.
+            if not rounds_left:
+                raise
+            resource = carried(resource, behind.meta)
     assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
     return written
