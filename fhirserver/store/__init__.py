@@ -4,7 +4,8 @@ Public: `Reads` (each with a Permit), `Store` (the same; commit; own rows), `Tx`
 `Derived`, `By`) and what comes back (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
-from fhirserver.store.commit import By, Derive, Derived, Member, Prepared, Seal, Write, Written
+from fhirserver.store.bulk import Packed
+from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
 from fhirserver.store.history.changes import Change
 from fhirserver.store.history.histories import Mark, Span, Walked
 from fhirserver.store.layout.collections import LayoutError
@@ -23,10 +24,10 @@ __all__ = [
     "LayoutError",
     "Mark",
     "Member",
+    "Packed",
     "Page",
     "Place",
     "Position",
-    "Prepared",
     "Reads",
     "Refused",
     "Seal",

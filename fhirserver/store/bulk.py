@@ -9,83 +9,82 @@ https://www.mongodb.com/docs/manual/reference/command/insert/
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from functools import partial
-from typing import Any, Final, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
+import bson
 import pymongo
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
+from fhirserver.model.json import parse
 from fhirserver.model.outcome import Unavailable
+from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
-from fhirserver.store.commit.attempt import Aborted, Attempt
+from fhirserver.store.commit.attempt import Aborted, insert
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
-from fhirserver.store.commit.prepare import Prepared, prepare
-from fhirserver.store.commit.write import By, Companion, Derived, Seal, Write
+from fhirserver.store.commit.prepare import Pieces, pieces, prepare, timed
+from fhirserver.store.commit.write import REQUESTS, By, Companion, Derived, Write
 from fhirserver.store.connection.client import DURABLE, Document, Mongo, Query, Session, translated
+from fhirserver.store.history import feed
 from fhirserver.store.history.feed import COMMIT_BOUND
+from fhirserver.store.layout.collections import FEED
 
 BATCH: Final = 1_000
 """Documents of one transaction."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
 
+_ANY_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
 
 
 class Packed(NamedTuple):
-    """A write that was made ready, as it goes from one process to another: bytes, and what is said of them.
-
-    The tree of the resource and its search values stay behind. Who writes, and the permit, are for the process that writes to say.
-    """
+    """A write that is to create, made ready wherever that was: the bytes of its first version and of its feed row, but for their
+    time, and what is said of them."""
 
     resource_type: str
     id: str
     request: str
-    security: Mapping[str, Any]
+    principal: str
+    client: str
     generation: int
     companions: tuple[Companion, ...]
-    meta: Document
-    tail: bytes
-    native_tail: bytes | None
-    facts: bytes
-    size: int
+    document: Pieces
+    row: Pieces
+
+    @property
+    def size(self) -> int:
+        """About the bytes that it takes."""
+        return sum(map(len, self.document))
+
+    @property
+    def resource(self) -> Resource:
+        """The resource as it was to be written, read again from its bytes."""
+        found: Resource = parse(timed(self.document, _ANY_TIME)["json"])
+        meta = {key: value for key, value in found.pop("meta").items() if key not in ("versionId", "lastUpdated")}
+        return {
+            "resourceType": found.pop("resourceType"),
+            "id": found.pop("id"),
+            **({"meta": meta} if meta else {}),
+            **found,
+        }
 
 
-def newly(write: Write, *, native_copy: bool) -> Prepared:
+def packed(write: Write, *, native_copy: bool) -> Packed:
     """The bytes of a write that is to create. May be called on any thread, and in any process. Raises TooLarge."""
-    if write.method != "PUT" or write.if_match is not None or not write.may_create:
+    derived = write.derived
+    if write.method != "PUT" or write.if_match is not None or not write.may_create or derived is None:
         raise ValueError("A bulk write creates, and only where there is nothing.")
-    return prepare(write, native_copy=native_copy)
-
-
-def packed(prepared: Prepared) -> Packed:
-    """The write for another process."""
-    write = prepared.write
-    derived = write.derived or Derived({}, {}, {})
-    about = (write.resource_type, write.id, write.by.request, derived.security, derived.generation, write.companions)
-    return Packed(*about, prepared.meta, prepared.tail, prepared.native_tail, prepared.facts, prepared.size)
-
-
-def unpacked(packed: Packed, principal: str, client: str, permit: Permit) -> Prepared:
-    """The write that another process made ready."""
-    by = By(packed.request, principal, client)
-    derived = Derived({}, {}, packed.security, packed.generation)  # type: ignore[arg-type]
-    write = Write(
-        "PUT",
-        packed.resource_type,
-        packed.id,
-        None,
-        derived,
-        by,
-        permit,
-        may_create=True,
-        companions=packed.companions,
-    )
-    return Prepared(write, packed.meta, packed.tail, packed.native_tail, packed.facts, packed.size)
+    by = write.by
+    document = pieces(prepare(write, native_copy=native_copy), 1)
+    version = Version(write.resource_type, write.id, 1, _ANY_TIME, None, write.method, True)
+    row = feed.pieces(version, True, derived.security, by.principal)
+    about = (write.resource_type, write.id, by.request, by.principal, by.client, derived.generation, write.companions)
+    return Packed(*about, document, row)
 
 
 class _Slow(Exception):
@@ -95,22 +94,19 @@ class _Slow(Exception):
 class Bulk:
     """Prepares writes, and inserts batches of them."""
 
-    def __init__(
-        self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
-    ) -> None:
+    def __init__(self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], native_copy: bool) -> None:
         self._mongo = mongo
         self._fence = fence
         self._clock = clock
-        self._seal = seal
         self._native_copy = native_copy
         self._looks = False
 
-    def prepare(self, write: Write) -> Prepared:
+    def prepare(self, write: Write) -> Packed:
         """The same, as this store keeps it."""
-        return newly(write, native_copy=self._native_copy)
+        return packed(write, native_copy=self._native_copy)
 
     async def insert(
-        self, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None] = lambda: None
+        self, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None] = lambda: None
     ) -> list[bool]:
         """Write the units of which nothing is stored yet, all in one transaction; False for each that is left out.
 
@@ -128,7 +124,7 @@ class Bulk:
             return await self.insert(units[:middle], in_doubt) + await self.insert(units[middle:], in_doubt)
 
     async def _until(
-        self, session: Session, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None]
+        self, session: Session, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None]
     ) -> list[bool]:
         for number in range(1, _TRIES):
             try:
@@ -150,18 +146,16 @@ class Bulk:
             await asyncio.sleep(_PAUSE * number)
         raise Unavailable
 
-    async def _attempt(self, session: Session, units: Sequence[Sequence[Prepared]]) -> list[bool]:
-        attempt = Attempt(self._mongo, session, self._clock, self._seal)
+    async def _attempt(self, session: Session, units: Sequence[Sequence[Packed]]) -> list[bool]:
         try:
             with pymongo.timeout(COMMIT_BOUND.total_seconds()):
                 await session.start_transaction(write_concern=DURABLE)
                 # Where nothing was there before, nothing is looked for: MongoDB says it too, and then is asked again.
                 taken = await self._taken(session, units) if self._looks else set[tuple[str, str]]()
                 is_free = [taken.isdisjoint(map(_key, unit)) for unit in units]
-                fresh = partial(self._fence.freshly, native_copy=self._native_copy)
-                group = [fresh(each) for unit, free in zip(units, is_free, strict=True) if free for each in unit]
+                group = [self._fresh(each) for unit, free in zip(units, is_free, strict=True) if free for each in unit]
                 if group:
-                    await attempt.run(group, check_ids=False, known_free=True)
+                    await insert(self._mongo, session, self._documents(group))
                     self._fence.check()
                     await finish(session)
             self._looks = not all(is_free)
@@ -169,12 +163,34 @@ class Bulk:
         finally:
             await abort(session)
 
-    async def _taken(self, session: Session, units: Sequence[Sequence[Prepared]]) -> set[tuple[str, str]]:
+    def _fresh(self, packed: Packed) -> Packed:
+        """The write, derived again if what it holds is of an older generation."""
+        if packed.generation >= self._fence.generation:
+            return packed
+        derived = Derived({}, {}, {}, packed.generation)
+        by, permit = By(packed.request, packed.principal, packed.client), Permit.nothing("nothing is stored yet")
+        about = (packed.resource_type, packed.id, packed.resource, derived, by, permit)
+        write = Write("PUT", *about, may_create=True, companions=packed.companions)
+        return self.prepare(self._fence.fresh(write))
+
+    def _documents(self, group: Sequence[Packed]) -> dict[str, list[RawBSONDocument]]:
+        """All that is to be inserted, by collection: the versions, what goes with them, their feed rows, and one row for their requests."""
+        now = self._clock()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        found: dict[str, list[RawBSONDocument]] = defaultdict(list)
+        for each in group:
+            found[each.resource_type].append(timed(each.document, now))
+            for collection, document in each.companions:
+                found[collection].append(RawBSONDocument(bson.encode(document)))
+        found[FEED] = [timed(each.row, now) for each in group]
+        found[REQUESTS] = [RawBSONDocument(bson.encode(_requests(group, now)))]
+        return found
+
+    async def _taken(self, session: Session, units: Sequence[Sequence[Packed]]) -> set[tuple[str, str]]:
         """Which of them are stored already. Only ids are read."""
         wanted: dict[str, list[str]] = defaultdict(list)
-        for unit in units:
-            for prepared in unit:
-                wanted[prepared.write.resource_type].append(prepared.write.id)
+        for resource_type, id in (_key(each) for unit in units for each in unit):
+            wanted[resource_type].append(id)
         taken: set[tuple[str, str]] = set()
         for resource_type, ids in wanted.items():
             query = Query({"_id": {"$in": ids}}, limit=len(ids), projection={"_id": 1}, hint="_id_")
@@ -183,5 +199,13 @@ class Bulk:
         return taken
 
 
-def _key(prepared: Prepared) -> tuple[str, str]:
-    return prepared.write.resource_type, prepared.write.id
+def _key(packed: Packed) -> tuple[str, str]:
+    return packed.resource_type, packed.id
+
+
+def _requests(group: Sequence[Packed], now: datetime) -> Document:
+    """The row of a batch: its first and last request, by whom, and how much they created. Which of them created what is in the feed
+    and in the versions."""
+    first, last = group[0], group[-1]
+    who = {"request": first.request, "until": last.request, "principal": first.principal, "client": first.client}
+    return {**who, "at": now, "created": dict(Counter(each.resource_type for each in group))}

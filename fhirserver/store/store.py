@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar
 from fhirserver.model.outcome import Conflict, FhirError, NotSupported
 from fhirserver.search.permit import Permit
 from fhirserver.search.registry import Searchable
-from fhirserver.store.bulk import Bulk
-from fhirserver.store.commit import Committer, Derive, Prepared, Seal, Write, Written, request_rows
+from fhirserver.store.bulk import Bulk, Packed
+from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, request_rows
 from fhirserver.store.commit.fence import Fence
 from fhirserver.store.connection.client import QUERY_MS, Mongo, translated
 from fhirserver.store.cursor import Seal as CursorSeal
@@ -60,7 +60,7 @@ class Store(Reads):
         self._clock = clock
         self.fence = Fence(derive)
         self._committer = Committer(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
-        self._bulk = Bulk(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
+        self._bulk = Bulk(mongo, self.fence, clock=clock, native_copy=native_copy)
         self.pace = Pace()
         self._transactor = Transactor(
             mongo, self._layout, self.fence, self.pace, clock=clock, seal=seal, native_copy=native_copy
@@ -164,16 +164,16 @@ class Store(Reads):
             await self._layout.ensure_rows(collection)
         return await self._committer.commit(write)
 
-    def prepare(self, write: Write) -> Prepared:
+    def prepare(self, write: Write) -> Packed:
         """A write that is to create, made ready for `insert`; on any thread. Raises TooLarge."""
         return self._bulk.prepare(write)
 
     async def insert(
-        self, units: Sequence[Sequence[Prepared]], in_doubt: Callable[[], None] = lambda: None
+        self, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None] = lambda: None
     ) -> list[bool]:
         """Create in bulk, each unit all or not at all; False for each of which something is there already: once `in_doubt` was
         called, perhaps by this very call."""
-        for resource_type in {prepared.write.resource_type for unit in units for prepared in unit}:
+        for resource_type in {packed.resource_type for unit in units for packed in unit}:
             await self._layout.ensure(resource_type)
         return await self._bulk.insert(units, in_doubt)
 

@@ -28,8 +28,6 @@ from fhirserver.model.json import dump, parse
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
-from fhirserver.store import Prepared
-from fhirserver.store.commit.prepare import whole
 
 BATCH: Final = 1_000
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -47,8 +45,7 @@ NORMAL_PATH: Final = frozenset(
 """Types that give rights, or that the server itself goes by."""
 
 T = TypeVar("T")
-Writes = Part[Prepared]
-Ready = tuple[Text, Judged[Prepared]]
+Ready = tuple[Text, Judged]
 """A text, and its judgement."""
 
 
@@ -79,7 +76,7 @@ class Direct:
         self._permit = permit
         self._processes = processes
         self._judge = Judge(
-            services.definitions, services.base_url, services.validator, services.derive, services.store.prepare, permit
+            services.definitions, services.base_url, services.validator, services.derive, services.store.prepare
         )
         self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references)
         self._rows = services.store.documents(ROWS)
@@ -119,7 +116,7 @@ class Direct:
         if self._processes is None:
             judged = await asyncio.to_thread(self._judge.judge, portion)
         else:
-            judged = await self._processes.judge(portion, self._rules, self._catalog(), self._permit)
+            judged = await self._processes.judge(portion, self._rules, self._catalog())
         return list(zip(texts, judged, strict=True))
 
     def _catalog(self) -> Catalog:
@@ -155,7 +152,7 @@ class Direct:
         for batch in _batches(part for part in parts if self._is_bulk(part)):
             units = [part.writes for part in batch]
             done = await self._patiently(partial(self._services.store.insert, units, job.doubt), job)
-            left: list[Writes] = []
+            left: list[Part] = []
             for part, is_new in zip(batch, done, strict=True):
                 if is_new:
                     outcomes += part.said(["created"] * len(part.writes))
@@ -168,24 +165,24 @@ class Direct:
                 outcomes += await self._entries(job.units.of(text), job)
         return outcomes
 
-    def _is_bulk(self, part: Writes) -> bool:
+    def _is_bulk(self, part: Part) -> bool:
         """Whether it may go in bulk: it gives no rights, and nothing has to be looked up for it."""
         if self._services.guards_references:
             return False
-        return all(each.write.resource_type not in NORMAL_PATH for each in part.writes)
+        return all(each.resource_type not in NORMAL_PATH for each in part.writes)
 
-    async def _normally(self, parts: Sequence[Writes], job: Job) -> list[Outcome]:
+    async def _normally(self, parts: Sequence[Part], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for first in range(0, len(parts), SIDE_BY_SIDE):
             # Writes of one resource keep their order: only different ones go side by side.
-            lanes: dict[Any, list[Writes]] = {}
+            lanes: dict[Any, list[Part]] = {}
             for part in parts[first : first + SIDE_BY_SIDE]:
                 lanes.setdefault(None if part.whole else min(_keys(part)), []).append(part)
             for found in await asyncio.gather(*(self._lane(lane, job) for lane in lanes.values())):
                 outcomes += found
         return outcomes
 
-    async def _lane(self, lane: Sequence[Writes], job: Job) -> list[Outcome]:
+    async def _lane(self, lane: Sequence[Part], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for part in lane:
             try:
@@ -194,9 +191,9 @@ class Direct:
                 outcomes.append(part.refused(error))
         return outcomes
 
-    async def _put(self, part: Writes, job: Job) -> list[Fate]:
+    async def _put(self, part: Part, job: Job) -> list[Fate]:
         """The normal path: what differs is updated, together where the unit is whole."""
-        resources = [whole(each) for each in part.writes]
+        resources = [each.resource for each in part.writes]
         fates = await asyncio.gather(*(self._standing(each, part.number, job) for each in resources))
         changed = [each for each, fate in zip(resources, fates, strict=True) if fate is None]
         context = self._context(part.number, job)
@@ -296,14 +293,14 @@ def _ordered(value: Any) -> Any:
     return value
 
 
-def _keys(part: Writes) -> set[tuple[str, str]]:
+def _keys(part: Part) -> set[tuple[str, str]]:
     """The resources that it is about."""
-    return {(each.write.resource_type, each.write.id) for each in part.writes}
+    return {(each.resource_type, each.id) for each in part.writes}
 
 
-def _batches(parts: Iterable[Writes]) -> Iterator[list[Writes]]:
+def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """What goes in bulk, in batches in which no resource is twice."""
-    batch: list[Writes] = []
+    batch: list[Part] = []
     keys: set[tuple[str, str]] = set()
     size = 0
     for part in parts:

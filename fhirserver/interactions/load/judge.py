@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import Definitions
@@ -22,13 +22,14 @@ from fhirserver.interactions.writing.candidate import check_references
 from fhirserver.model.outcome import FhirError
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
-from fhirserver.store import By, Derive, Write
+from fhirserver.store import By, Derive, Packed, Write
 from fhirserver.validation import Validator, error_for
 
 CLIENT: Final = "load"
 PRINCIPAL: Final = replace(OPEN, client=CLIENT)
 """Who loads: the operator."""
 
+_NEW: Final = Permit.nothing("what goes in bulk is written where nothing is")
 _QUESTION_MARKS: Final = (b"?", b"\\u003")
 """Without one of them no reference is by criteria."""
 
@@ -41,17 +42,13 @@ class Portion(NamedTuple):
     texts: Sequence[Text]
 
 
-W = TypeVar("W")
-"""A write, made ready in the form that whoever judges likes."""
-
-
-class Part(NamedTuple, Generic[W]):
+class Part(NamedTuple):
     """What is written together: one resource, or a unit that is whole; and the places of its resources in a Bundle."""
 
     number: int
     whole: bool
     entries: tuple[int | None, ...]
-    writes: tuple[W, ...]
+    writes: tuple[Packed, ...]
 
     def said(self, fates: Sequence[Fate]) -> list[Outcome]:
         """What came of each resource."""
@@ -62,35 +59,34 @@ class Part(NamedTuple, Generic[W]):
         return Outcome(self.number, None if self.whole else self.entries[0], "refused", error, len(self.entries))
 
 
-class Judged(NamedTuple, Generic[W]):
+class Judged(NamedTuple):
     """A text, judged: what is to be written, and what came of it already. `asks`: it has entries that are more than a put."""
 
-    parts: tuple[Part[W], ...]
+    parts: tuple[Part, ...]
     outcomes: tuple[Outcome, ...]
     asks: bool
 
 
 @dataclass(frozen=True)
-class Judge(Generic[W]):
-    """Judges as the server does that has these rules. The writes are for whoever has the permit."""
+class Judge:
+    """Judges as the server does that has these rules."""
 
     definitions: Definitions
     base_url: str
     validator: Validator
     derive: Derive
-    prepare: Callable[[Write], W]
-    permit: Permit
+    prepare: Callable[[Write], Packed]
 
-    def judge(self, portion: Portion) -> list[Judged[W]]:
+    def judge(self, portion: Portion) -> list[Judged]:
         """What becomes of each of these texts."""
         units = Units(self.definitions, self.base_url, portion.digest)
         return [self._judged(units.of(text), text.data, portion.run) for text in portion.texts]
 
-    def _judged(self, unit: Unit, data: bytes, run: str) -> Judged[W]:
+    def _judged(self, unit: Unit, data: bytes, run: str) -> Judged:
         by = PRINCIPAL.by(request_id(run, unit.number))
         may_ask = any(each in data for each in _QUESTION_MARKS)
         failures = list(unit.refusals)
-        writes: list[W] = []
+        writes: list[Packed] = []
         entries: list[int | None] = []
         for each in unit.candidates:
             try:
@@ -110,7 +106,7 @@ class Judge(Generic[W]):
             parts = [Part(unit.number, False, (entry,), (write,)) for entry, write in together]
         return Judged(tuple(parts), refused, bool(unit.entries))
 
-    def _write(self, resource: Resource, by: By, may_ask: bool) -> W:
+    def _write(self, resource: Resource, by: By, may_ask: bool) -> Packed:
         resource_type = resource["resourceType"]
         error = error_for(self.validator.validate(resource, resource_type=resource_type))
         if error is not None:
@@ -118,7 +114,7 @@ class Judge(Generic[W]):
         if may_ask:
             check_references(resource, self.base_url)
         derived = self.derive(resource_type, resource)
-        write = Write("PUT", resource_type, resource["id"], resource, derived, by, self.permit, may_create=True)
+        write = Write("PUT", resource_type, resource["id"], resource, derived, by, _NEW, may_create=True)
         return self.prepare(write)
 
 

@@ -18,19 +18,17 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import connection
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from fhirserver.definitions import load as load_definitions
-from fhirserver.interactions.load.judge import PRINCIPAL, Judge, Judged, Part, Portion
+from fhirserver.interactions.load.judge import Judge, Judged, Portion
 from fhirserver.interactions.parameters import Derivation
 from fhirserver.interactions.parameters.catalog import Catalog, derived_by
 from fhirserver.model.outcome import FhirError
-from fhirserver.search.permit import Permit
-from fhirserver.store import Prepared
-from fhirserver.store.bulk import Packed, newly, packed, unpacked
+from fhirserver.store.bulk import packed
 from fhirserver.validation import Validator
 
 RINGS: Final = 200_000
@@ -71,8 +69,8 @@ class Processes:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    async def judge(self, portion: Portion, rules: Rules, catalog: Catalog, permit: Permit) -> list[Judged[Prepared]]:
-        """What becomes of each of these texts by these rules and search parameters; `permit` is that of the writes."""
+    async def judge(self, portion: Portion, rules: Rules, catalog: Catalog) -> list[Judged]:
+        """What becomes of each of these texts by these rules and search parameters."""
         loop = asyncio.get_running_loop()
         while True:
             pool = self._pool
@@ -82,7 +80,7 @@ class Processes:
                 self._replace(pool)
             else:
                 self._deaths = 0
-                return [_unpacked(each, permit) for each in found]
+                return found
 
     def _begun(self, way: str) -> ProcessPoolExecutor:
         pool = ProcessPoolExecutor(self.count, multiprocessing.get_context(way), _begin)
@@ -101,24 +99,6 @@ class Processes:
         self._pool = self._begun("spawn")
 
 
-def _unpacked(judged: Judged[Packed], permit: Permit) -> Judged[Prepared]:
-    return Judged(
-        tuple(
-            [
-                Part(
-                    part.number,
-                    part.whole,
-                    part.entries,
-                    tuple([unpacked(each, PRINCIPAL.user, PRINCIPAL.client, permit) for each in part.writes]),
-                )
-                for part in judged.parts
-            ]
-        ),
-        judged.outcomes,
-        judged.asks,
-    )
-
-
 # In the process
 
 
@@ -133,18 +113,15 @@ class _Own:
         self._core = load_definitions()
         self._derivation = Derivation(self._core, rules.base_url, guards_references=rules.guards_references)
         self._generation = 0
-        # What is judged here is written under the permit of the process that writes it; nothing is read or written here.
-        permit = Permit.nothing("judgement alone")
         self._judge = Judge(
             self._core,
             rules.base_url,
             Validator(self._core),
             self._derivation,
-            lambda write: packed(newly(write, native_copy=rules.native_copy)),
-            permit,
+            partial(packed, native_copy=rules.native_copy),
         )
 
-    def judge(self, portion: Portion, catalog: Catalog) -> list[Judged[Packed]]:
+    def judge(self, portion: Portion, catalog: Catalog) -> list[Judged]:
         """The judgement of a portion."""
         if catalog.generation != self._generation:
             extractor = self._derivation.prepared(derived_by(self._core, catalog), ())
@@ -171,7 +148,7 @@ def _follow() -> None:
         os._exit(1)
 
 
-def _judged(portion: Portion, rules: Rules, catalog: Mapping[str, Any]) -> list[Judged[Packed]]:
+def _judged(portion: Portion, rules: Rules, catalog: Mapping[str, Any]) -> list[Judged]:
     try:
         return _own(rules).judge(portion, Catalog.of(catalog))
     except Exception as error:

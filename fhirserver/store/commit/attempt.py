@@ -152,22 +152,28 @@ class Attempt:
     async def _write(self, plan: _Plan, companions: Iterable[Companion]) -> None:
         for collection, document in companions:
             plan.inserts[collection].append(RawBSONDocument(bson.encode(document)))
-        for collection, documents in plan.inserts.items():
-            for portion in _portions(documents, lambda document: len(document.raw)):
-                await self._send({"insert": collection, "documents": portion})
+        await insert(self.mongo, self.session, plan.inserts)
         for collection, updates in plan.updates.items():
             for run in _portions(updates, lambda update: update.size):
                 # The guard has read each of them in this transaction, so the id alone is enough, and is the fastest way.
                 changes = [{"q": {"_id": update.id}, "u": update.change} for update in run]
-                if await self._send({"update": collection, "updates": changes}) != len(run):
+                if await _send(self.mongo, self.session, {"update": collection, "updates": changes}) != len(run):
                     raise Aborted
 
-    async def _send(self, command: Document) -> int:
-        reply = await self.mongo.command(command, self.session)
-        for error in reply.get("writeErrors", ()):
-            raise Taken if error["code"] == _DUPLICATE_KEY else Aborted(error["code"])
-        count: int = reply["n"]
-        return count
+
+async def insert(mongo: Mongo, session: Session, documents: Mapping[str, Sequence[RawBSONDocument]]) -> None:
+    """Put these into their collections. Raises Aborted, or Taken."""
+    for collection, each in documents.items():
+        for portion in _portions(each, lambda document: len(document.raw)):
+            await _send(mongo, session, {"insert": collection, "documents": portion})
+
+
+async def _send(mongo: Mongo, session: Session, command: Document) -> int:
+    reply = await mongo.command(command, session)
+    for error in reply.get("writeErrors", ()):
+        raise Taken if error["code"] == _DUPLICATE_KEY else Aborted(error["code"])
+    count: int = reply["n"]
+    return count
 
 
 def _decide(plan: _Plan, prepared: Prepared, current: Document | None, taken: bool, now: datetime) -> Outcome:

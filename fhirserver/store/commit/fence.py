@@ -21,7 +21,7 @@ from typing import Final
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.store.commit.ending import is_timeout, is_unknown
-from fhirserver.store.commit.prepare import Prepared, prepare, whole
+from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.commit.write import Derive, Write
 
 TRANSACTION_SECONDS: Final = 60
@@ -108,12 +108,9 @@ class Fence:
         return replace(write, derived=self._derive(write.resource_type, write.resource))
 
     def freshly(self, prepared: Prepared, *, native_copy: bool) -> Prepared:
-        """The same of a write that was made ready, here or in another process."""
-        derived = prepared.write.derived
-        if derived is None or derived.generation >= self.generation:
-            return prepared
-        write = self.fresh(replace(prepared.write, resource=whole(prepared)))
-        return prepare(write, native_copy=native_copy)
+        """The same of a write that was made ready."""
+        write = self.fresh(prepared.write)
+        return prepared if write is prepared.write else prepare(write, native_copy=native_copy)
 
     async def rise(self, generation: int) -> None:
         """From here on this generation; returns when nothing of an older one is on its way any more."""

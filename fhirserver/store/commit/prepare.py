@@ -1,7 +1,7 @@
 """The bytes of a version: most of them made when the write arrives, the rest when its version number is known.
 
 The text and the native copy are the truth and its shadow: the copy is decoded from the text, never the other way. What does
-not depend on the attempt is encoded once, while the group before is still in flight; BSON documents are then joined as bytes.
+not depend on the attempt is encoded once, while the group before is still in flight; what does is put around it as bytes.
 
 https://hl7.org/fhir/R4/resource.html#Meta and https://bsonspec.org/spec.html
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import DecimalException
 from functools import lru_cache
 from typing import Any, Final
@@ -24,7 +24,6 @@ from bson.raw_bson import RawBSONDocument
 from fhirserver.model import json
 from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
-from fhirserver.model.resource import Resource
 from fhirserver.store.commit.write import By, Derived, Write
 from fhirserver.store.connection.client import Document
 from fhirserver.store.layout import labels
@@ -41,6 +40,9 @@ _WORD: Final = (1 << 64) - 1
 _DIGITS_END: Final = 10**34
 _LOWEST_EXPONENT: Final = -6176
 _HIGHEST_EXPONENT: Final = 6111
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT: Final = 24
+"""Characters of an instant in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Prepared:
     """A write with the bytes that no attempt changes."""
 
     write: Write
-    meta: Document
+    meta: bytes  # the text of what else there is in meta: b"", or a comma and members
+    native_meta: bytes
     tail: bytes  # the text of the resource without resourceType, id and meta
     native_tail: bytes | None
     facts: bytes  # deleted, method, by, index, sort, security
@@ -73,28 +76,26 @@ def _tail(write: Write) -> bytes:
 
 def _encoded(write: Write, tail: bytes, native_copy: bool) -> Prepared:
     if write.resource is None or write.derived is None:
-        return Prepared(write, {}, b"", None, b"", _HEAD_ROOM)
-    meta = {
-        key: value for key, value in write.resource.get("meta", {}).items() if key not in ("versionId", "lastUpdated")
-    }
-    length = len(tail) + len(write.id) + (len(json.dump(meta)) if meta else 0) + _HEAD_ROOM
+        return Prepared(write, b"", b"", b"", None, b"", _HEAD_ROOM)
+    meta = _meta(write)
+    length = len(tail) + len(write.id) + len(meta) + _HEAD_ROOM
     if length > TEXT_LIMIT:
         raise TooLarge(f"The resource's text is longer than {TEXT_LIMIT} bytes.")
     facts = facts_of(write.method, write.by, write.derived)
     native_tail = _native(tail) if native_copy else None
+    native_meta = _native(b"{%b}" % meta)[4:-1] if native_copy and meta else b""
     size = length + len(facts) + (len(native_tail) if native_tail is not None else 0)
     if size > BSON_LIMIT:
         raise TooLarge(f"The resource with its search values is longer than {BSON_LIMIT} bytes.")
-    return Prepared(write, meta, tail, native_tail, facts, size)
+    return Prepared(write, b"," + meta if meta else b"", native_meta, tail, native_tail, facts, size)
 
 
-def whole(prepared: Prepared) -> Resource:
-    """The resource of a write that creates or updates, read again from its bytes where the tree is not at hand."""
-    write = prepared.write
-    if write.resource is not None:
-        return write.resource
-    meta = {"meta": prepared.meta} if prepared.meta else {}
-    return {"resourceType": write.resource_type, "id": write.id, **meta, **json.parse(prepared.tail)}
+def _meta(write: Write) -> bytes:
+    """The text of the members of `meta` that are not the server's to say."""
+    meta = (write.resource or {}).get("meta")
+    if not meta:
+        return b""
+    return json.dump({key: value for key, value in meta.items() if key not in ("versionId", "lastUpdated")})[1:-1]
 
 
 def facts_of(method: str, by: By, derived: Derived) -> bytes:
@@ -129,23 +130,56 @@ def derived_fields(derived: Derived) -> Document:
     return fields
 
 
+Pieces = tuple[bytes, ...]
+"""A document between whose bytes its time stands: once as BSON, then as text in the text, and in the native copy if there is one."""
+
+
+def pieces(prepared: Prepared, version: int, *, created: bool | None = None) -> Pieces:
+    """The document of this version, but for its time. Of a first version it need not be said that it is `created`."""
+    write, tail = prepared.write, prepared.tail
+    type, id, number = write.resource_type.encode(), write.id.encode(), b"%d" % version
+    opened = b'{"resourceType":"%b","id":%b,"meta":{"versionId":"%b","lastUpdated":"' % (
+        type,
+        json.dump(write.id),
+        number,
+    )
+    closed = b'"%b}%b%b' % (prepared.meta, b"" if tail == b"{}" else b",", tail[1:])
+    first = b"".join((_string(b"_id", id), b"\x10version\0", _int32(version), b"\x09updated\0"))
+    second = b"".join((b"\x05json\0", _int32(len(opened) + _INSTANT + len(closed)), b"\0", opened))
+    third = closed + (b"" if created is None else b"\x08created\0%c" % created) + prepared.facts[4:-1]
+    found: tuple[bytes, ...] = (first, second, third)
+    if prepared.native_tail is not None:
+        before, after = _copied(prepared, type, id, number)
+        found = (first, second, third + before, after)
+    size = sum(map(len, found)) + 8 + _INSTANT * (len(found) - 2) + 5
+    return (_int32(size) + first, *found[1:-1], found[-1] + b"\0")
+
+
+def _copied(prepared: Prepared, type: bytes, id: bytes, number: bytes) -> Pieces:
+    """The native copy, before and behind its time."""
+    began = _string(b"versionId", number) + b"\x02lastUpdated\0" + _int32(_INSTANT + 1)
+    ended = b"\0%b\0" % prepared.native_meta
+    meta = b"\x03meta\0" + _int32(4 + len(began) + _INSTANT + len(ended)) + began
+    head = _string(b"resourceType", type) + _string(b"id", id) + meta
+    after = b"%b%b\0" % (ended, (prepared.native_tail or b"")[4:-1])
+    return b"\x03resource\0" + _int32(4 + len(head) + _INSTANT + len(after)) + head, after
+
+
+def timed(found: Pieces, updated: datetime) -> RawBSONDocument:
+    """The document of the version that was written then."""
+    milliseconds, text = _times(updated)
+    return RawBSONDocument(b"".join((found[0], milliseconds, text.join(found[1:]))))
+
+
 def finish(
     prepared: Prepared, version: int, updated: datetime, *, created: bool | None = None
 ) -> tuple[bytes, RawBSONDocument]:
-    """The exact text of the version, and its document. Of a first version it need not be said that it is `created`."""
-    write, tail = prepared.write, prepared.tail
-    meta = {"versionId": str(version), "lastUpdated": _instant(updated), **prepared.meta}
-    head = json.dump({"resourceType": write.resource_type, "id": write.id, "meta": meta})
-    text = head if tail == b"{}" else b"".join((head[:-1], b",", tail[1:]))
-    fields: Document = {"_id": write.id, "version": version, "updated": updated, "json": text}
-    if created is not None:
-        fields["created"] = created
-    parts = [bson.encode(fields)[4:-1], prepared.facts[4:-1]]
-    if prepared.native_tail is not None:
-        first, rest = _native(head)[4:-1], prepared.native_tail[4:-1]
-        parts += (b"\x03resource\0", _int32(len(first) + len(rest) + 5), first, rest, b"\0")
-    body = b"".join(parts)
-    return text, RawBSONDocument(b"".join((_int32(len(body) + 5), body, b"\0")))
+    """The exact text of the version, and its document."""
+    found = pieces(prepared, version, created=created)
+    document = timed(found, updated)
+    start = len(found[0]) + 8 + _TEXT_BEGINS
+    (length,) = _INT32.unpack_from(document.raw, start - 5)
+    return bytes(document.raw[start : start + length]), document
 
 
 def native(text: bytes) -> RawBSONDocument:
@@ -179,8 +213,21 @@ def _decimal(text: str) -> Decimal128 | str:
 
 
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
-_int32 = struct.Struct("<i").pack
-_instant = lru_cache(maxsize=8)(instant)  # a group has one
+_INT32: Final = struct.Struct("<i")
+_int32 = _INT32.pack
+_int64 = struct.Struct("<q").pack
+_TEXT_BEGINS: Final = len(b"\x05json\0") + 5
+
+
+def _string(name: bytes, value: bytes) -> bytes:
+    """A member of a document: a string."""
+    return b"\x02%b\0%b%b\0" % (name, _int32(len(value) + 1), value)
+
+
+@lru_cache(maxsize=8)  # a group has one
+def _times(moment: datetime) -> tuple[bytes, bytes]:
+    """A moment as BSON, and as it is written."""
+    return _int64((moment - _EPOCH) // timedelta(milliseconds=1)), instant(moment).encode()
 
 
 def _without_big(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
@@ -81,20 +81,19 @@ Seal = Callable[[Sequence[Member]], Iterable[Companion]]
 """Called once an attempt with the members in group order; what it returns is written with them."""
 
 
+REQUESTS: Final = "requests"
+
+
 def request_rows(members: Sequence[Member]) -> Iterable[Companion]:
-    """A plain row a write: which request changed what, by whom."""
+    """A plain row a request: what it changed, by whom."""
+    rows: dict[By, dict[str, Any]] = {}
     for member in members:
         by, version = member.write.by, member.version
-        yield (
-            "requests",
-            {
-                "request": by.request,
-                "principal": by.principal,
-                "client": by.client,
-                "at": version.updated,
-                "method": version.method,
-                "type": version.resource_type,
-                "id": version.id,
-                "version": version.version,
-            },
-        )
+        row = rows.get(by)
+        if row is None:
+            who = {"request": by.request, "principal": by.principal, "client": by.client}
+            row = rows[by] = {**who, "at": version.updated, "writes": []}
+        wrote = {"method": version.method, "type": version.resource_type, "id": version.id, "version": version.version}
+        row["writes"].append(wrote)
+    for row in rows.values():
+        yield REQUESTS, row

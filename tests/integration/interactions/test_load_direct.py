@@ -120,16 +120,18 @@ async def test_every_resource_is_there_as_it_was_and_a_second_load_changes_nothi
     assert await total(services, "Observation") == 2_500
 
 
-async def test_each_loaded_version_has_its_feed_row_and_the_name_of_its_load(
+async def test_each_loaded_version_has_its_feed_row_and_its_batch_a_row_with_the_name_of_the_load(
     loading: Loading, services: Services, tmp_path: Path
 ) -> None:
     await loading(lines(tmp_path / "x.ndjson", results(30)))
-    rows = await services.store.documents("requests").find(In("type", frozenset(("Observation",))))
+    [row] = await services.store.documents("requests").find(In("client", frozenset(("load",))))
     feed = await services.store.documents("feed").find(In("type", frozenset(("Observation",))))
-    assert len(rows) == len(feed) == 30
-    assert {row["client"] for row in rows} == {"load"}
-    assert {row["interaction"] for row in feed} == {"create"}
-    assert len({row["request"].rsplit("-", 1)[0] for row in rows}) == 1
+    assert len(feed) == 30
+    assert {each["interaction"] for each in feed} == {"create"}
+    assert (row["principal"], row["created"]) == ("operator", {"Observation": 30})
+    (first, number), (last, until) = (row[name].rsplit("-", 1) for name in ("request", "until"))
+    assert (first, number, until) == (last, "1", "30")
+    assert {each["updated"] for each in feed} == {row["at"]}
 
 
 async def test_what_has_no_id_is_there_once_however_often_it_is_loaded(
@@ -283,7 +285,7 @@ async def test_a_commit_that_happened_and_was_not_heard_of_in_time_counts_as_cre
     monkeypatch.setattr(bulk, "finish", finish)
     assert await loading(lines(tmp_path / "x.ndjson", results(30))) == {"created": 30}
     assert late
-    rows = await services.store.documents("requests").find(In("type", frozenset(("Observation",))))
+    rows = await services.store.documents("feed").find(In("type", frozenset(("Observation",))))
     assert len(rows) == 30
 
 

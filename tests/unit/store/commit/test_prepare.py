@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 
 from fhirserver.model import json
 from fhirserver.model.outcome import TooLarge
+from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derived, Write
-from fhirserver.store.commit.prepare import _decimal, finish, prepare
+from fhirserver.store.bulk import packed
+from fhirserver.store.commit.prepare import _decimal, finish, prepare, timed
+from fhirserver.store.history import feed
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 
@@ -60,6 +64,7 @@ def test_the_text_keeps_everything_and_the_document_is_one(fields: dict[str, Any
     meta = {"versionId": "3", "lastUpdated": "2026-01-02T03:04:05.678Z", "tag": [{"code": "t"}]}
     assert json.dump(json.parse(text)) == json.dump({"resourceType": "Basic", "id": "a", "meta": meta, **fields})
     stored = bson.decode(document.raw)
+    assert bson.encode(stored) == document.raw
     assert stored["json"] == text
     assert (stored["_id"], stored["version"], stored["deleted"], stored["method"]) == ("a", 3, False, "PUT")
     assert stored["by"] == {"request": "r", "principal": "p", "client": "c"}
@@ -67,6 +72,21 @@ def test_the_text_keeps_everything_and_the_document_is_one(fields: dict[str, Any
     if native_copy:
         assert stored["resource"]["meta"] == meta
         assert set(stored["resource"]) == {"resourceType", "id", "meta", *fields}
+
+
+@given(st.dictionaries(st.text("abcdef_", min_size=1), values), st.booleans(), st.booleans())
+def test_what_goes_in_bulk_is_the_first_version_and_its_feed_row(
+    fields: dict[str, Any], tagged: bool, native_copy: bool
+) -> None:
+    resource = {"resourceType": "Basic", "id": "a", **({"meta": {"tag": [{"code": "t"}]}} if tagged else {}), **fields}
+    security = {"owners": ["p"], "class": "patient"}
+    one = replace(write(resource, Derived({"code": ["x"]}, {}, security)), may_create=True)
+    text, document = finish(prepare(one, native_copy=native_copy), 1, NOW)
+    ready = packed(one, native_copy=native_copy)
+    assert timed(ready.document, NOW).raw == document.raw
+    version = Version("Basic", "a", 1, NOW, text, "PUT", True)
+    assert timed(ready.row, NOW).raw == bson.encode(feed.row(version, True, security, "p"))
+    assert json.dump(ready.resource) == json.dump(resource)
 
 
 @pytest.mark.parametrize(
