@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fhirserver.definitions import Definitions
 
 SHAPES = 2_048
-"""How many sets of elements a plan remembers."""
+"""How many orders of elements a plan remembers; who asks for many makes it `forget`."""
 
 
 def compile_path(definitions: Definitions, expression: str, resource_type: str) -> Callable[..., list[Node]]:
@@ -72,10 +72,16 @@ class Plan:
         if shape is None:
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[elements] = Shape(self._steps)
+            shape = Shape(self._steps)
             for name, program in self._programs.items():
                 shape.add(name, program, frozenset(elements))
+            # Whole before it is known: large resources are read on threads.
+            self._shapes[elements] = shape
         return shape
+
+    def forget(self) -> None:
+        """Remember no order of elements."""
+        self._shapes = {}
 
 
 class Shape:

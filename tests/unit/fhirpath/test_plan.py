@@ -102,6 +102,24 @@ def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch
     assert len(plan._shapes) <= 3
 
 
+def test_a_shape_is_known_when_it_is_whole_and_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large resources are read on threads: what another one found half made, it would go on to read by."""
+    plan = Plan(load(), "Observation", EXPRESSIONS)
+    elements = ("resourceType", "status", "valueQuantity")
+    found: list[tuple[str, ...]] = []
+    add = path.Shape.add
+
+    def interrupted(shape: path.Shape, name: str, program: Any, there: frozenset[str]) -> None:
+        add(shape, name, program, there)
+        if not found:
+            found.append(())
+            found.append(plan.shape(elements).names)
+
+    monkeypatch.setattr(path.Shape, "add", interrupted)
+    whole = plan.shape(elements).names
+    assert found[1:] == [whole]
+
+
 def test_an_expression_that_cannot_be_compiled_stops_the_plan() -> None:
     with pytest.raises(FhirPathError, match="'x' is not an element"):
         Plan(load(), "Observation", {"good": "status", "bad": "x"})
