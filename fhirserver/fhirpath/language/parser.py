@@ -184,7 +184,8 @@ class _Parser:
             if target is not None:
                 raise self.error("A variable is not a member of anything.")
             return Variable(self.next().text, position=token.position)
-        name = self.name()
+        # Behind a dot no operator can stand: `text.div` is meant as it is written.
+        name = self.name() if target is None or token.kind is not Kind.IDENTIFIER else self.next().text
         if token.kind is Kind.IDENTIFIER and self.symbol("("):
             return Call(target, name, self.arguments(), position=token.position)
         return Member(target, name, position=token.position)

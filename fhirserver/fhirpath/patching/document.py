@@ -1,7 +1,8 @@
 """The resource that is being patched: a copy in which every element can be told from every other, primitives too.
 
 Objects are told apart by what they are. Of two equal primitives nothing says which is which, so each gets an object beside it,
-where its id and extensions stand or would stand; FHIRPath hands it on with the value. What stayed empty goes at the end.
+where its id and extensions stand or would stand; FHIRPath hands it on with the value. What stayed or became empty goes at the end,
+since JSON has no empty elements.
 
 https://hl7.org/fhir/R4/json.html#primitive
 """
@@ -152,6 +153,9 @@ def _plain(value: Any) -> Any:
                 bare = [item or None for item in bare] if any(bare) else None
             if bare:
                 found[key] = bare
-        elif not isinstance(bare, list) or not bare or any(item is not None for item in bare):
-            found[key] = bare
+        elif not isinstance(bare, list):
+            if bare != {}:
+                found[key] = bare
+        elif any(item is not None and item != {} for item in bare):
+            found[key] = [item for item in bare if item != {}]
     return found

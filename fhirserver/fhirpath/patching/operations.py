@@ -74,8 +74,6 @@ class Operation:
 def operations_of(parameters: Mapping[str, Any]) -> tuple[Operation, ...]:
     """The operations of a Parameters resource that is valid as such. Raises BadRequest with all that is wrong in them."""
     sent = parameters.get("parameter", ())
-    if not sent:
-        raise BadRequest("The patch has no operation.", expression="Parameters.parameter", code="required")
     if len(sent) > OPERATIONS_LIMIT:
         raise BadRequest(f"The patch has more than {OPERATIONS_LIMIT} operations.", code="too-long")
     issues = [issue for number, each in enumerate(sent) for issue in _faults(number, each)]

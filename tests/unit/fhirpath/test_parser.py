@@ -119,7 +119,7 @@ def test_what_is_written_is_what_is_read(expression: str, expected: Any) -> None
         ("a # b", 2),
         ("a and", 5),
         ("and", 0),
-        ("a.div", 2),
+        ("a.5", 2),
         ("a is 5", 5),
         ("%", 0),
         ("@x", 0),

@@ -148,6 +148,7 @@ FITTING: list[tuple[str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] 
         {"_gender": {"extension": [{"url": "http://x.example/e", "valueCode": "unknown"}]}},
     ),
     ("add: a narrative, as parts", PATIENT, [op("add", "Patient", {"part": [part("status", valueCode="generated"), part("div", valueString="<div/>")]}, name="text")], {"text": {"status": "generated", "div": "<div/>"}}),
+    ("replace: a narrative's text, by its bare name", PATIENT | {"text": {"status": "generated", "div": "<div/>"}}, [op("replace", "Patient.text.div", {"valueString": "<div>a</div>"})], {"text": {"status": "generated", "div": "<div>a</div>"}}),
     ("add: a resource", PATIENT, [op("add", "Patient", {"resource": {"resourceType": "Basic", "id": "b", "code": {"text": "x"}}}, name="contained")], {"contained": [{"resourceType": "Basic", "id": "b", "code": {"text": "x"}}]}),
     ("add: into a contained resource", OBSERVATION, [op("add", "Observation.contained[0]", {"valueCode": "male"}, name="gender")], {"contained": [OBSERVATION["contained"][0] | {"gender": "male"}]}),
     ("add: and then into what was added", PATIENT, [op("add", "Patient", {"valueAddress": {"city": "X"}}, name="address"), op("add", "Patient.address", {"valueString": "Y"}, name="district")], {"address": [{"city": "X", "district": "Y"}]}),
@@ -158,6 +159,9 @@ FITTING: list[tuple[str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] 
     ("insert: a primitive", PATIENT, [op("insert", "Patient.name[0].given", {"valueString": "x"}, index=1)], {"name": name(0, given=["Anna", "x", "Maria"])}),
     ("insert: into a list that is found by where", PATIENT, [op("insert", "name.where(use = 'nickname').given", {"valueString": "x"}, index=1)], {"name": name(1, given=["Anna", "x"])}),
     ("delete: an element with what stands beside it", PATIENT, [op("delete", "Patient.birthDate")], {"birthDate": None, "_birthDate": None}),
+    ("delete: all that an element holds", PATIENT, [op("delete", "Patient.contact[0].name.text")], {"contact": [{"gender": "male"}]}),
+    ("delete: all that the items of a list hold", PATIENT, [op("delete", "Patient.identifier[1].value")], {"identifier": [{"value": each} for each in "134"]}),
+    ("delete: all that an element holds, and then into it", PATIENT, [op("delete", "Patient.contact[0].name.text"), op("add", "Patient.contact[0].name", {"valueString": "x"}, name="family")], {"contact": [{"name": {"family": "x"}, "gender": "male"}]}),
     ("delete: of nothing", PATIENT, [op("delete", "Patient.gender")], {}),
     ("delete: one of a list", PATIENT, [op("delete", "Patient.identifier[1]")], {"identifier": [{"value": each} for each in "134"]}),
     ("delete: one that is found", PATIENT, [op("delete", "Patient.identifier.where(value = '3')")], {"identifier": [{"value": each} for each in "124"]}),
@@ -276,9 +280,8 @@ def test_a_patch_that_cannot_be_read_is_refused_with_all_that_is_wrong(
     assert found == [(code, f"Parameters.parameter[0]{place}") for code, place in issues], case
 
 
-def test_a_patch_has_operations_and_not_too_many() -> None:
-    with pytest.raises(BadRequest, match="no operation"):
-        FhirPathPatch.read(DEFINITIONS, {"resourceType": "Parameters"})
+def test_a_patch_of_no_operation_changes_nothing_and_one_of_too_many_is_refused() -> None:
+    assert FhirPathPatch.read(DEFINITIONS, {"resourceType": "Parameters"}).apply(PATIENT) == PATIENT
     with pytest.raises(BadRequest, match="more than"):
         read(*[op("delete", "Patient.name")] * (OPERATIONS_LIMIT + 1))
 
