@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,4 +113,4 @@ def _issues(
         return list(error.issues)
     issues = validator.validate(resource)
     knowledge = Known(Catalogue(load_terminology(), find=find))
-    return complete([*issues, *validator.conformance(resource, issues, knowledge, profiles)])
+    return complete([*issues, *validator.conformance(resource, issues, knowledge, profiles, datetime.now(UTC))])

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhirserver.definitions import Definitions
+from fhirserver.definitions import Definitions, own_profiles
 from fhirserver.interactions.operations import OPERATIONS, Level
 from fhirserver.interactions.writing.patch import PATCH_TYPES
 from fhirserver.model.resource import Resource
@@ -109,6 +109,7 @@ def _resource(
     resource: dict[str, Any] = {
         "type": resource_type,
         "profile": _STRUCTURE + resource_type,
+        **({"supportedProfile": profiles} if (profiles := own_profiles(resource_type)) else {}),
         "interaction": [{"code": code} for code in interactions],
         "versioning": "versioned",
         "readHistory": True,

@@ -191,7 +191,7 @@ def test_the_shipped_terminology_has_no_definitions() -> None:
 
 def test_the_shipped_profiles_have_no_descriptive_text() -> None:
     """Only a FHIRPath expression, a name, a fixed value or a constraint's own text may hold a space."""
-    profiles = load_profiles()
+    profiles = {url: each for url, each in load_profiles().items() if url.startswith("http://hl7.org/")}
     assert len(profiles) > 400
     elements = [each for profile in profiles.values() for each in profile["differential"]["element"]]
     assert {"definition", "short", "comment", "requirements", "alias", "mapping", "description"}.isdisjoint(

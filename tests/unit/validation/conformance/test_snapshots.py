@@ -36,11 +36,14 @@ Resource = dict[str, Any]
 
 
 class Published(Known):
-    """One profile as HL7 published it, by its snapshot; what it leads to is as shipped."""
+    """One profile as HL7 published it, by its snapshot; what it leads to is as shipped, and so are its words: without any."""
 
     def __init__(self, profile: Resource) -> None:
         super().__init__(Catalogue(load_terminology(), PARSED, alone=True))
         self._profile = profile
+        for element in profile.get("snapshot", {}).get("element", ()):
+            for rule in element.get("constraint", ()):
+                rule.pop("human", None)
 
     def profile(self, canonical: str) -> Any:
         return self._profile if canonical == self._profile["url"] else super().profile(canonical)
