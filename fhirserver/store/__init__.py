@@ -6,6 +6,7 @@ Public: `Reads` (each with a Permit), `Store` (the same; commit; own rows), `Tx`
 
 from fhirserver.store.bulk import Packed
 from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
+from fhirserver.store.commit.meta import Behind
 from fhirserver.store.history.changes import Change
 from fhirserver.store.history.histories import Mark, Span, Walked
 from fhirserver.store.layout.collections import LayoutError
@@ -13,10 +14,11 @@ from fhirserver.store.reads import Reads
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.resources.across import Across, Place
 from fhirserver.store.store import Store
-from fhirserver.store.transaction import Refused, Tx
+from fhirserver.store.transaction import Outdated, Refused, Tx
 
 __all__ = [
     "Across",
+    "Behind",
     "By",
     "Change",
     "Derive",
@@ -24,6 +26,7 @@ __all__ = [
     "LayoutError",
     "Mark",
     "Member",
+    "Outdated",
     "Packed",
     "Page",
     "Place",

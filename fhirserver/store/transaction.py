@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, TypeVar
@@ -25,10 +25,11 @@ from fhirserver.search.permit import Permit
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.fence import Fence
+from fhirserver.store.commit.meta import Behind
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Seal, Write, Written
 from fhirserver.store.connection.bound import Bound
-from fhirserver.store.connection.client import DURABLE, Mongo, Session, translated
+from fhirserver.store.connection.client import DURABLE, Document, Mongo, Session, translated
 from fhirserver.store.history.feed import COMMIT_BOUND
 from fhirserver.store.layout.collections import Layout
 from fhirserver.store.pace import Pace
@@ -57,6 +58,14 @@ class Refused(Exception):
         super().__init__(index)
         self.index = index
         self.error = error
+
+
+class Outdated(Exception):
+    """Nothing was written, for what these writes carry forward of the versions they replace is not all: their meta, by number."""
+
+    def __init__(self, metas: Mapping[int, Document]) -> None:
+        super().__init__()
+        self.metas = metas
 
 
 class _Locked(Aborted):
@@ -98,17 +107,23 @@ class Tx(Reads):
                 raise _Locked
 
     async def write(self, writes: Sequence[Write]) -> list[Written | None]:
-        """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be."""
+        """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be, or Outdated."""
         prepared: list[Prepared] = []
         for write in writes:
             await self._pace.step()
             prepared.append(await prepare_beside(self._fence.fresh(write), native_copy=self._native_copy))
         outcomes = await self._attempt.run(prepared, check_ids=self._check_ids, whole=True)
         done: list[Written | None] = []
+        metas: dict[int, Document] = {}
         for index, outcome in enumerate(outcomes):
-            if isinstance(outcome, FhirError):
+            if isinstance(outcome, Behind):
+                metas[index] = outcome.meta
+            elif isinstance(outcome, FhirError):
                 raise Refused(index, outcome)
-            done.append(outcome)
+            else:
+                done.append(outcome)
+        if metas:
+            raise Outdated(metas)
         self.has_written = self.has_written or any(outcome is not None for outcome in done)
         return done
 

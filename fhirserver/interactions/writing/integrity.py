@@ -22,7 +22,7 @@ from fhirserver.model.reference import local_references
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import In, Nothing
 from fhirserver.search.permit import Permit
-from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.store import Behind, Outdated, Refused, Tx, Write, Written
 
 NO_TARGET: Final = "The resource refers to one that does not exist."
 REFERRED_TO: Final = "Another resource refers to this one; it cannot be deleted."
@@ -45,6 +45,8 @@ async def commit(context: Context, write: Write) -> Written | None:
             await _look(context, tx, [write], written)
         except Refused as refused:
             raise refused.error from None
+        except Outdated as outdated:
+            raise Behind(outdated.metas[0]) from None
         return written[0]
 
     return await services.store.transact(body, types=(write.resource_type,), keys=_keys(context, [write]))

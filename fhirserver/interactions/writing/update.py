@@ -5,17 +5,22 @@ https://hl7.org/fhir/R4/http.html#update and https://hl7.org/fhir/R4/http.html#c
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.writing.carried import carried
-from fhirserver.interactions.writing.integrity import commit
-from fhirserver.store import Behind, Written
+from fhirserver.interactions.writing.integrity import check, commit
+from fhirserver.model.resource import Resource
+from fhirserver.store import Behind, Outdated, Refused, Tx, Write, Written
 
-_ROUNDS: Final = 5
-"""How often the tags are looked at again that others put on meanwhile."""
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    if_match: tuple[str, ...] | None
+    if_none_match_any: bool
 
 
 async def update(
@@ -31,23 +36,44 @@ async def update(
     sent = resource_of(body, resource_type)
     check_id(sent, id)
     resource = identified(sent, id)
-    may_create = may_create_at(context.principal, resource_type)
-    for rounds_left in reversed(range(_ROUNDS)):
-        admitted = await admit(context, "update", resource, exists=True)
-        write = admitted.write(
-            context.by(),
-            if_match=if_match,
-            if_none_match_any=if_none_match_any,
-            may_create=may_create,
-            forward=True,
-        )
-        try:
-            written = await commit(context, write)
-            break
-        except Behind as behind:
-            # What the version before it has is known from the attempt to replace it: most have nothing that would be left out.
-            if not rounds_left:
-                raise
-            resource = carried(resource, behind.meta)
+    conditions = _Conditions(if_match, if_none_match_any)
+    try:
+        written = await commit(context, await _write(context, resource, conditions))
+    except Behind:
+        # Most resources have no tags that an update leaves out; that this one has is known from the attempt.
+        return await _with_carried(context, resource, conditions)
     assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
     return written
+
+
+async def _write(context: Context, resource: Resource, conditions: _Conditions) -> Write:
+    admitted = await admit(context, "update", resource, exists=True)
+    return admitted.write(
+        context.by(),
+        if_match=conditions.if_match,
+        if_none_match_any=conditions.if_none_match_any,
+        may_create=may_create_at(context.principal, resource["resourceType"]),
+        forward=True,
+    )
+
+
+async def _with_carried(context: Context, resource: Resource, conditions: _Conditions) -> Written:
+    """The update with what it carries forward, read and written in one transaction: nobody tags the resource meanwhile."""
+    resource_type, id = resource["resourceType"], resource["id"]
+
+    async def body(tx: Tx) -> Written:
+        inside = context.inside(tx)
+        write = await _write(inside, resource, conditions)
+        try:
+            try:
+                written = await tx.write([write])
+            except Outdated as outdated:
+                write = await _write(inside, carried(resource, outdated.metas[0]), conditions)
+                written = await tx.write([write])
+            await check(context, tx, [write], written)
+        except Refused as refused:
+            raise refused.error from None
+        assert written[0] is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
+        return written[0]
+
+    return await context.services.store.transact(body, types=(resource_type,), keys=(f"patch {resource_type}/{id}",))

@@ -23,6 +23,7 @@ from fhirserver.model.resource import Version
 from fhirserver.search.compile import compile as compile_filter
 from fhirserver.search.expression import Expression, In, Nothing, all_of
 from fhirserver.search.match import match
+from fhirserver.store.commit.meta import check_meta
 from fhirserver.store.commit.prepare import Prepared, finish
 from fhirserver.store.commit.write import Companion, Member, Seal, Write, Written
 from fhirserver.store.connection.client import Document, Mongo, Query, Session
@@ -187,6 +188,7 @@ def _decide(plan: _Plan, prepared: Prepared, current: Document | None, taken: bo
     if write.method == "DELETE" and current["deleted"]:
         return None
     _check(write, current)
+    check_meta(write, current)
     updated = max(now, current["updated"].replace(tzinfo=UTC))
     number = current["version"] + 1
     if write.method == "DELETE":

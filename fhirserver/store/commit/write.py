@@ -44,7 +44,8 @@ class Write:
 
     POST creates under a server-made id; PUT updates, or creates at the id if `may_create`; DELETE deletes. `permit` decides which
     current version is visible (`of`) and which may be replaced (`writes`); the candidate was matched by the caller.
-    `if_match` holds version ids, or "*".
+    `if_match` holds version ids, or "*". `carries` says of the meta of the version that is replaced whether all of it is in
+    the resource that shall be.
     """
 
     method: Literal["POST", "PUT", "DELETE"]
@@ -58,6 +59,7 @@ class Write:
     if_none_match_any: bool = False
     may_create: bool = False
     companions: tuple[Companion, ...] = field(default=())
+    carries: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

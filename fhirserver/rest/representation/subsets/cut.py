@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fhirserver.definitions import Definitions
 from fhirserver.definitions.structures import Element
-from fhirserver.interactions.writing.candidate import SUBSETTED
+from fhirserver.interactions.writing.carried import SUBSETTED
 from fhirserver.model.json import dump, parse
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.request import WHOLE, Subset, Summary
