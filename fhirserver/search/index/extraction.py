@@ -22,7 +22,9 @@ LONGEST: Final = 1_000
 """Characters of an element that is remembered."""
 TRIED: Final = 256
 """Contents of an element that are remembered before it is asked whether they come again."""
-READINGS: Final = 2_048
+_READING: Final = 1_000
+_OF_ELEMENT: Final = 500
+"""Bytes of a reading, and of each element in it, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +145,25 @@ class Extraction:
     _elements: dict[tuple[str, tuple[str, ...]], Element] = field(default_factory=dict)
     _changing: set[str] = field(default_factory=set)
 
-    def reading(self, elements: tuple[str, ...]) -> Reading:
-        """How a resource with these elements is read."""
+    def known(self, elements: tuple[str, ...]) -> Reading | None:
+        """How a resource with these elements is read, if that is known."""
         self.seen += 1
-        found = self._readings.get(elements)
-        if found is None:
-            if len(self._readings) >= READINGS:
-                self.forget()
-            found = self._readings[elements] = self._reading(elements)
+        return self._readings.get(elements)
+
+    def reading(self, elements: tuple[str, ...]) -> Reading:
+        """The same, worked out, and known from now on."""
+        found = self._readings[elements] = self._reading(elements)
         return found
+
+    def weight(self, elements: tuple[str, ...]) -> int:
+        """Bytes, about, of what is known of resources with these elements."""
+        return (_READING + _OF_ELEMENT * len(elements)) * (1 + len(self.further))
 
     def forget(self) -> None:
         """Remember nothing, and find out again what is worth it."""
         self._readings, self._elements, self._changing = {}, {}, set()
+        for plan in (self.plan, *self.further):
+            plan.forget()
 
     def remember_no_more(self, key: str) -> None:
         """The element's content does not come again: it is read each time."""
@@ -208,9 +216,10 @@ class Extraction:
         if not names and (key in self.elements.plain or key not in self.elements.apart or key in self._changing):
             return None
         of = key, tuple(names)
-        if of not in self._elements:
-            self._elements[of] = Element(key, shape.only(names), self.seen)
-        return self._elements[of]
+        found = self._elements.get(of)
+        if found is None:
+            found = self._elements[of] = Element(key, shape.only(names), self.seen)
+        return found
 
 
 def _is_possible(composite: Composite, slots: set[str], names: Mapping[str, object]) -> bool:
