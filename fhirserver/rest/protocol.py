@@ -27,6 +27,7 @@ HEADERS: Final = 64 * 1024
 LINGER: Final = 2.0
 """Seconds that a client has to read why it was refused; what it sends meanwhile is passed over."""
 
+_BLANK: Final = re.compile(rb"[\r\n]*")
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1: look at its first line and its headers."
 _METHOD: Final = "The method is none that this server knows."
@@ -52,21 +53,32 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         data, self._held = self._held + data, b""
-        while data and not self._is_refused:
-            part, rest = data, b""
-            if not self._within:
-                part = data.lstrip(b"\r\n")
-                if b"\n" not in part and len(part) < LINE:
-                    self._unset_keepalive_if_required()
-                    self._held = part
-                    return
-                if not part.isascii():
-                    part, rest = parted(part)
-            data = rest
-            self._pending += len(part)
-            super().data_received(part)
-            if self._in_head and self._within and self._pending > LINE + HEADERS:
-                self._refuse(_too_large())
+        is_plain, start = data.isascii(), 0
+        while start < len(data) and not self._is_refused:
+            end = len(data)
+            if self._within:
+                self._take(data[start:])
+                return
+            start = _BLANK.match(data, start).end()  # type: ignore[union-attr]  # it matches nothing as well
+            line = data.find(b"\n", start)
+            if line < 0 and end - start < LINE:
+                self._unset_keepalive_if_required()
+                self._held = data[start:]
+                return
+            if is_plain or line < 0:
+                self._take(data[start:])
+                return
+            # Where this head ends, another request may begin that is sent ahead of the answer.
+            if (found := data.find(b"\r\n\r\n", start)) >= 0:
+                end = found + len(b"\r\n\r\n")
+            self._take(encoded(data[start:line]) + data[line:end])
+            start = end
+
+    def _take(self, data: bytes) -> None:
+        self._pending += len(data)
+        super().data_received(data)
+        if self._in_head and self._within and self._pending > LINE + HEADERS:
+            self._refuse(_too_large())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
@@ -128,14 +140,6 @@ class Protocol(HttpToolsProtocol):
 
 class _TooLarge(Exception):
     """The headers pass their bound."""
-
-
-def parted(data: bytes) -> tuple[bytes, bytes]:
-    """The head of a request, its line without bytes beyond ASCII, and what follows: a body, or a request sent ahead of the answer."""
-    line = data.find(b"\n") % (len(data) + 1)
-    end = data.find(b"\r\n\r\n")
-    rest = len(data) if end < 0 else end + 4
-    return encoded(data[:line]) + data[line:rest], data[rest:]
 
 
 def encoded(line: bytes) -> bytes:
