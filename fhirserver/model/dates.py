@@ -28,9 +28,17 @@ _WRITTEN = re.compile(
 )
 
 
-@lru_cache(8_192)
+LONGEST: Final = 40
+"""Characters of a date that is remembered: there may be any number of digits in a second."""
+
+
 def interval(value: str) -> tuple[int, int]:
     """The first and the last microsecond of a date, dateTime or instant as written. Raises ValueError."""
+    return _interval(value) if len(value) <= LONGEST else _interval.__wrapped__(value)
+
+
+@lru_cache(8_192)
+def _interval(value: str) -> tuple[int, int]:
     match = _WRITTEN.fullmatch(value)
     if match is None:
         raise ValueError("Not a date: write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a zone.")

@@ -77,7 +77,7 @@ class Parsed:
     """Code systems that were read before, by their version: a changed one has another key and is read anew."""
 
     most: int = 300_000
-    """Concepts that are kept."""
+    """Concepts that are kept, of ordinary length; one with much text counts as several."""
     _kept: OrderedDict[Hashable, CodeSystem] = field(default_factory=OrderedDict)
     _concepts: int = 0
     _lock: Lock = field(default_factory=Lock)
@@ -93,9 +93,9 @@ class Parsed:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
-                self._concepts += len(made.concepts)
+                self._concepts += made.weight
             while self._concepts > self.most and len(self._kept) > 1:
-                self._concepts -= len(self._kept.popitem(last=False)[1].concepts)
+                self._concepts -= self._kept.popitem(last=False)[1].weight
         return made
 
 

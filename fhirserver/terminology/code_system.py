@@ -22,6 +22,10 @@ _INACTIVE: Final = frozenset(("retired", "inactive"))
 Json = Mapping[str, Any]
 
 
+_CHARACTERS = 1_000
+"""Written in a concept of ordinary length, at most."""
+
+
 class Concept(NamedTuple):
     """A code with what is said of it. `properties` are name and value, a Coding being its code; `stated` are the same as they stand
     in the resource. A tuple, because a code system makes many.
@@ -83,6 +87,11 @@ class CodeSystem:
         return self.content == "complete"
 
     @cached_property
+    def weight(self) -> int:
+        """How much memory it takes, in concepts of ordinary length."""
+        return max(len(self.concepts), 1) + sum(map(_characters, self.concepts.values())) // _CHARACTERS
+
+    @cached_property
     def hierarchy(self) -> Hierarchy:
         """Which code is a kind of which."""
         return Hierarchy(self._parents)
@@ -105,6 +114,14 @@ class CodeSystem:
         if found is None and self.folds:
             found = self.concepts.get(self._folded.get(code.casefold(), ""))
         return found
+
+
+def _characters(concept: Concept) -> int:
+    """How much is written in a concept."""
+    written = len(concept.code) + len(concept.display or "") + len(concept.definition or "")
+    for each in (*concept.designations, *concept.stated):
+        written += len(str(each))
+    return written
 
 
 class _Reading:

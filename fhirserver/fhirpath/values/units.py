@@ -34,11 +34,15 @@ _SYMBOL = re.compile(rf"\(|\)|[./]|\{{[^{{}}]*\}}|(?:10[*^]|{_LETTER}+|[0-9]+{_L
 _EXPONENT = re.compile(r"(10[*^]|[0-9]+|.*?[^0-9+\-])([+-]?[0-9]+)?", re.DOTALL)
 
 
-@lru_cache(2048)
 def unit(code: str) -> Unit | None:
     """The unit of this code; None if it cannot be read."""
     if not code or len(code) > LENGTH:
         return ONE if code == "" else None
+    return _unit(code)
+
+
+@lru_cache(2048)
+def _unit(code: str) -> Unit | None:
     if code in SPECIAL:
         factor, offset = SPECIAL[code]
         return Unit(factor, (("K", 1),), offset)

@@ -29,6 +29,8 @@ _FORMATS: Final = _SERVED | {
     "application/fhir xml": _SERVED[FHIR_XML],
 }
 _XML_SERVED: Final = frozenset(_SERVED[name] for name in XML_TYPES)
+LONGEST: Final = 500
+"""Characters of a header that is remembered: anybody may send 64 KiB, without a token too."""
 _ACCEPT_BOUND = 50
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
@@ -64,9 +66,13 @@ class Preferences:
     lenient: bool = False
 
 
-@lru_cache(maxsize=1024)
 def media_ranges(accept: str) -> tuple[MediaRange, ...]:
     """The members of an `Accept` header, as written. Members that cannot be read are left out."""
+    return _media_ranges(accept) if len(accept) <= LONGEST else _media_ranges.__wrapped__(accept)
+
+
+@lru_cache(maxsize=1024)
+def _media_ranges(accept: str) -> tuple[MediaRange, ...]:
     found = []
     for member in accept.split(",")[:_ACCEPT_BOUND]:
         type, parameters = media_type(member)
@@ -103,12 +109,17 @@ def quality_of(ranges: tuple[MediaRange, ...], media_type: str) -> tuple[float, 
     return best[1], best[0]
 
 
-@lru_cache(maxsize=1024)
 def negotiate(accept: str | None, format: str | None, *, sent_xml: bool = False) -> bytes:
     """The Content-Type to answer with. `_format` goes before `Accept`. Raises NotAcceptable.
 
     Where the caller leaves the choice, who sent XML gets it; otherwise the answer is JSON.
     """
+    is_short = len(accept or "") + len(format or "") <= LONGEST
+    return (_negotiate if is_short else _negotiate.__wrapped__)(accept, format, sent_xml)
+
+
+@lru_cache(maxsize=1024)
+def _negotiate(accept: str | None, format: str | None, sent_xml: bool) -> bytes:
     if format is not None:
         return _of_format(format)
     ours = XML_TYPES + JSON_TYPES if sent_xml else JSON_TYPES + XML_TYPES
@@ -142,9 +153,13 @@ def sent_format(content_type: str | None) -> Literal["json", "xml"]:
     return "xml" if type in XML_TYPES else "json"
 
 
-@lru_cache(maxsize=256)
 def preferences(prefer: str) -> Preferences:
     """Read a `Prefer` header; what is unknown is passed over, as RFC 7240 wants it."""
+    return _preferences(prefer) if len(prefer) <= LONGEST else _preferences.__wrapped__(prefer)
+
+
+@lru_cache(maxsize=256)
+def _preferences(prefer: str) -> Preferences:
     said: dict[str, str] = {}
     for member in prefer.replace(";", ",").split(","):
         name, _, value = member.partition("=")

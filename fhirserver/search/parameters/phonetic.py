@@ -64,12 +64,12 @@ def sounds(text: str) -> list[str]:
 
 @lru_cache(8_192)
 def _sounds(text: str) -> tuple[str, ...]:
-    return tuple(sound for word in string.fold(text).split() if (sound := _sound(word)))
+    return tuple(sound for word in string.fold(text).split() if (sound := _sound(word[:_LONGEST])))
 
 
 @lru_cache(8_192)
 def _sound(word: str) -> str:
-    sound = word[:_LONGEST].translate(_LATIN)
+    sound = word.translate(_LATIN)
     for pattern, instead in _SOUNDS:
         sound = pattern.sub(instead, sound)
     sound = sound[:1].translate(_FIRST) + sound[1:]

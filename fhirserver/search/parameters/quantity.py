@@ -10,11 +10,13 @@ https://hl7.org/fhir/R4/search.html#quantity and https://ucum.org/ucum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fhirserver.fhirpath.values.units import LENGTH
 from fhirserver.fhirpath.values.units import unit as unit_of
 from fhirserver.search.expression import Expression, In, Some, all_of, any_of
 from fhirserver.search.parameters.comparison import compared
@@ -29,6 +31,8 @@ UCUM = "http://unitsofmeasure.org"
 CURRENCIES = "urn:iso:std:iso:4217"
 
 _FAR = 1_000
+_SHORT = 400
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """The powers of ten that are converted: exact arithmetic with greater ones takes long, and measures nothing."""
 _CONTEXT = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _EXACT = Context(prec=2_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -73,7 +77,7 @@ def _asked(term: Term, text: str) -> Expression:
     except ValueError as error:
         raise term.refuse(str(error)) from None
     system, code = unit or ("", "")
-    base = canonical(code) if system == UCUM else None
+    base = canonical(code) if system == UCUM and len(code) <= LENGTH else None
     if base is not None:
         return Some(
             term.path + ".c", all_of(In("u", frozenset({base.name})), compared(written.asked(base.convert), "lo", "hi"))
@@ -102,7 +106,14 @@ def indexed(nodes: list[Node], _: Circumstances) -> Indexed | None:
     found = [interval for kind, value in nodes for interval in _intervals(kind, value)]
     if len(found) > 1:
         return _stored(tuple(dict.fromkeys(found)))
-    return _stored_alone(found[0]) if found else None
+    if not found:
+        return None
+    return _stored_alone(found[0]) if _is_short(found[0][2]) else _stored_alone.__wrapped__(found[0])
+
+
+def _is_short(texts: Iterable[str | None]) -> bool:
+    """Whether what units and systems are written with is short enough to be remembered."""
+    return sum([len(each) for each in texts if each]) <= _SHORT
 
 
 def _stored(found: tuple[Interval, ...]) -> Indexed:
@@ -141,14 +152,23 @@ def _quantity(
     return () if number is None else (_compared(number, comparator, unit, system, code),)
 
 
-@lru_cache(4_096)
 def _compared(
     number: Decimal, comparator: str | None, unit: str | None, system: str | None, code: str | None
 ) -> Interval:
     """The interval of a quantity. Laboratories measure in few units, and the same values come again."""
+    interval = _interval if _is_short((unit, system, code)) else _interval.__wrapped__
+    return interval(number, comparator, unit, system, code)
+
+
+@lru_cache(4_096)
+def _interval(
+    number: Decimal, comparator: str | None, unit: str | None, system: str | None, code: str | None
+) -> Interval:
     low, high = _opened(encode(number), comparator)
     names = _names(unit, system, code)
-    base = canonical(code) if system == UCUM and code and abs(number.adjusted()) < _FAR else None
+    base = (
+        canonical(code) if system == UCUM and code and len(code) <= LENGTH and abs(number.adjusted()) < _FAR else None
+    )
     if base is None:
         return low, high, names, low, high, None
     return low, high, names, *_opened(encode(base.convert(number)), comparator), base.name
@@ -198,7 +218,7 @@ def _sampled(value: Any) -> Iterator[Interval]:
     texts = str(value.get("data", "")).split()
     if start is None or factor is None or not texts:
         return
-    numbers = [Decimal(text) for text in texts if text not in ("E", "L", "U")]
+    numbers = [Decimal(text) for text in texts if _NUMBER.fullmatch(text)]
     unit = tuple(map(origin.get, ("unit", "system", "code")))
     ends = (
         [_CONTEXT.add(start, _CONTEXT.multiply(number, factor)) for number in (min(numbers), max(numbers))]

@@ -207,7 +207,7 @@ def beside(nodes: list[Node], circumstances: Circumstances) -> dict[str, list[st
     texts.pop(None, None)
     found = {}
     if texts:
-        folded = dict.fromkeys(_folded(text) for text in texts if text)
+        folded = dict.fromkeys(_folded(text[:_TEXT_LENGTH]) for text in texts if text)
         folded.pop("", None)
         found[TEXT] = list(folded)[:_TEXTS]
     if typed:
@@ -218,7 +218,7 @@ def beside(nodes: list[Node], circumstances: Circumstances) -> dict[str, list[st
 @lru_cache(8_192)
 def _folded(text: str) -> str:
     """The displays of codes come again and again."""
-    return fold(text[:_TEXT_LENGTH])
+    return fold(text)
 
 
 def _typed(coding: Any, identifier: Any, case_sensitive: frozenset[str], typed: dict[str, None]) -> None:

@@ -328,3 +328,13 @@ def test_the_prefixes_relate_as_the_clause_says(q: tuple[int, int], t: tuple[int
     document = {"lo": t_low, "hi": t_high}
     found = {prefix: match(compared(DateRange(prefix, q_low, q_high).asked, "lo", "hi"), document) for prefix in Prefix}
     assert found == expected
+
+
+@pytest.mark.parametrize("data", ["1 wrong 3", "1 NaN 3", "Infinity 1 3", "1 3 1E9999999999999999999999", "1 3 - ,5"])
+def test_what_is_no_number_in_sampled_data_is_passed_over(data: str) -> None:
+    sampled = {"origin": {"value": 0, "unit": "mV"}, "period": 1, "dimensions": 1, "data": data}
+    assert TYPES["quantity"].indexed([("SampledData", sampled)], CIRCUMSTANCES) == TYPES["quantity"].indexed(
+        [("SampledData", sampled | {"data": "1 3"})], CIRCUMSTANCES
+    )
+    nothing = sampled | {"data": "nothing here"}
+    assert TYPES["quantity"].indexed([("SampledData", nothing)], CIRCUMSTANCES) is None
