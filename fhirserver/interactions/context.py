@@ -22,7 +22,7 @@ from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import By, Derive, Reads, Store
 from fhirserver.store.pace import Pace
 from fhirserver.terminology import Parsed
-from fhirserver.validation import Validator
+from fhirserver.validation import Allowance, Validator
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class Context:
     principal: Principal
     request_id: str
     within: Reads | None = None
+    allowance: Allowance = field(default_factory=Allowance)
+    """What the validations of the request may do together: those of all entries, where it is a batch."""
 
     @property
     def reads(self) -> Reads:

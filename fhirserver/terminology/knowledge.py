@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/terminology-service.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from fhirserver.definitions.codes.grammars import GRAMMARS
 from fhirserver.model.outcome import BadRequest, TooCostly, Unprocessable, Unresolved
@@ -17,6 +17,9 @@ from fhirserver.terminology.coded import is_shown
 from fhirserver.terminology.value_set import Member, ValueSet, asked_for, value_set
 
 T = TypeVar("T")
+
+MAX_TARGETS: Final = 30
+"""Stored resources that one validation follows references to."""
 
 
 class Stated(Protocol):
@@ -37,8 +40,12 @@ class Stated(Protocol):
 class Known:
     """What a catalogue knows; `is_exhausted` says that its bound was reached, and that more is left undecided for that."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(
+        self, catalogue: Catalogue, read: Callable[[str], Mapping[str, Any] | None] = lambda reference: None
+    ) -> None:
         self._catalogue = catalogue
+        self._read = read
+        self._targets = MAX_TARGETS
         self.is_exhausted = False
 
     def contains(self, url: str, codes: Sequence[Stated]) -> bool | None:
@@ -84,6 +91,14 @@ class Known:
     def profile(self, canonical: str) -> Mapping[str, Any] | None:
         """The StructureDefinition; None where it is not known here."""
         return self._known(lambda: self._catalogue.resource(asked_for("StructureDefinition", canonical)))
+
+    def target(self, reference: str) -> Mapping[str, Any] | None:
+        """The stored resource that a reference leads to; None where it is not here, or not for who asks."""
+        self._targets -= 1
+        if self._targets < 0:
+            self.is_exhausted = True
+            return None
+        return self._known(lambda: self._read(reference))
 
     def _known(self, work: Callable[[], T]) -> T | None:
         try:

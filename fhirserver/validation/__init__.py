@@ -7,6 +7,7 @@ This room must not know of requests, stores or principals.
 https://hl7.org/fhir/R4/validation.html
 """
 
+from fhirserver.validation.conformance import Allowance
 from fhirserver.validation.validate import Check, Validator, complete, error_for
 
-__all__ = ["Check", "Validator", "complete", "error_for"]
+__all__ = ["Allowance", "Check", "Validator", "complete", "error_for"]

@@ -13,7 +13,7 @@ from typing import Any
 from fhirserver.definitions import Definitions
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, Unprocessable
 from fhirserver.validation.accept import Acceptor
-from fhirserver.validation.conformance import Conformance, Knowledge
+from fhirserver.validation.conformance import Allowance, Conformance, Knowledge
 from fhirserver.validation.conformance.profile import Profile
 from fhirserver.validation.conformance.reading import Find, read_profile
 from fhirserver.validation.ids import repeated
@@ -84,11 +84,15 @@ class Validator:
         knowledge: Knowledge,
         profiles: Sequence[str] = (),
         now: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> list[Issue]:
-        """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it."""
+        """What terminology and profiles say besides of a resource that has these issues; nothing refuses a write for it.
+
+        `allowance` is what several validations may do together.
+        """
         if not isinstance(resource, dict) or any(issue.code == "structure" for issue in issues):
             return []
-        return [*repeated(resource), *self._conformance.issues(resource, knowledge, profiles, now)]
+        return [*repeated(resource), *self._conformance.issues(resource, knowledge, profiles, now, allowance)]
 
 
 def complete(issues: Sequence[Issue]) -> list[Issue]:

@@ -120,3 +120,30 @@ async def test_references_are_checked_where_the_setting_asks_for_it(strict: Worl
     answer = await strict.open("GET", "/Patient/anna/$validate?mode=delete")
     assert [(each["severity"], each["code"]) for each in answer.json()["issue"]] == [("error", "conflict")]
     assert (await strict.open("GET", "/Patient/anna")).status_code == 200
+
+
+FOLLOWING = {
+    "resourceType": "StructureDefinition", "id": "following", "url": "urn:t:following", "name": "Following",
+    "status": "active", "kind": "resource", "abstract": False, "type": "Observation", "derivation": "constraint",
+    "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
+    "differential": {"element": [{"id": "Observation.hasMember", "path": "Observation.hasMember", "type": [
+        {"code": "Reference", "targetProfile": ["urn:t:followed"]}]}]},
+}  # fmt: skip
+FOLLOWED = FOLLOWING | {
+    "id": "followed", "url": "urn:t:followed", "name": "Followed",
+    "differential": {"element": [{"id": "Observation.method", "path": "Observation.method", "min": 1}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("who", WHO)
+async def test_a_hidden_target_of_a_profile_is_an_absent_one(world: World, tokens: dict[str, str], who: str) -> None:
+    """Only what the caller may read is held against the profile of what is referred to."""
+    for profile in (FOLLOWED, FOLLOWING):
+        await world.open.put(profile)
+    answers = []
+    for target in (HIDDEN, MISSING, "anna-0"):
+        sent = observation("x", "anna", hasMember=[{"reference": f"Observation/{target}"}])
+        asked = "/Observation/$validate?profile=urn:t:following"
+        answers.append(seen(await world.asks(tokens[who], "POST", asked, json=sent), target))
+    assert answers[0] == answers[1]
+    assert (b"conforms to none" in answers[2][1]) is (who in ("doctor", "anna"))

@@ -40,7 +40,9 @@ async def validate(context: Context, invocation: Invocation) -> Resource:
     issues = await _issues(context, invocation, mode, resource)
     validator = context.services.validator
     profiles, now = invocation.parameters.get("profile", ()), context.services.clock()
-    further = await judged(context, lambda known: validator.conformance(resource, issues, known, profiles, now))
+    further = await judged(
+        context, lambda known: validator.conformance(resource, issues, known, profiles, now, context.allowance)
+    )
     if mode in ("create", "update") and error_for(issues) is None and error_for(further) is not None:
         further.append(Issue("information", "informational", _TAKEN))
     return operation_outcome(complete([*issues, *further]))

@@ -19,9 +19,11 @@ from typing import Any, Final, TypeVar
 from fhirserver.access.principal import allows
 from fhirserver.definitions import load_terminology
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.reading.read import read
 from fhirserver.model.dates import interval
 from fhirserver.model.json import parse
-from fhirserver.model.outcome import BadRequest, Issue, TooCostly, Unprocessable, Unresolved
+from fhirserver.model.outcome import BadRequest, Gone, Issue, NotFound, TooCostly, Unprocessable, Unresolved
+from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.expression import Expression, Member, Prefixed, Relation, any_of, one_of
 from fhirserver.search.parameters.token import escape, pair
@@ -45,6 +47,12 @@ _PATIENCE: Final = 30.0
 _NOT_ALL: Final = (
     "Not every code and profile was looked up: the resource would lead to too many; validate a part of it."
 )
+_TOGETHER: Final = (
+    "The entries of a batch have been held against as much as they may be together; send fewer at a time."
+)
+_ASKED: Final = 50
+"""Steps of validation that asking the store counts as."""
+_PIECE_BITS: Final = 8
 _NUMBERS: Final = re.compile(r"\d+")
 
 
@@ -84,15 +92,41 @@ def _microseconds(moment: datetime) -> int:
 
 async def judged(context: Context, work: Callable[[Known], list[Issue]]) -> list[Issue]:
     """The issues of a work that is done beside the loop, since it may take its time, and asks the store as it goes."""
-    loop = asyncio.get_running_loop()
+    loop, allowance = asyncio.get_running_loop(), context.allowance
 
     def find(asked: Asked) -> Held | None:
+        allowance.take(_ASKED)
         return asyncio.run_coroutine_threadsafe(_stored(context, asked), loop).result(_PATIENCE)
 
-    known = Known(Catalogue(load_terminology(), context.services.code_systems, find=find, supplemented=True))
+    def target(reference: str) -> Resource | None:
+        if allowance.is_spent:
+            raise TooCostly(_TOGETHER)
+        allowance.take(_ASKED)
+        return asyncio.run_coroutine_threadsafe(_target(context, reference), loop).result(_PATIENCE)
+
+    catalogue = Catalogue(load_terminology(), context.services.code_systems, find=find, supplemented=True)
+    known = Known(catalogue, target)
     async with context.services.judging:
+        if allowance.is_spent:
+            raise TooCostly(_TOGETHER)
         issues = await asyncio.to_thread(work, known)
     return [*issues, Issue("information", "too-costly", _NOT_ALL)] if known.is_exhausted else issues
+
+
+async def _target(context: Context, reference: str) -> Resource | None:
+    """What a reference to this server leads to, as the caller may read it."""
+    local = Reference.parse(reference, context.services.base_url).local
+    if local is None:
+        return None
+    type, _, id = local.partition("/")
+    if not allows(context.principal, type, "read"):
+        return None
+    try:
+        version = await read(context, type, id)
+    except (NotFound, Gone):
+        return None
+    context.allowance.take(len(version.json or b"") >> _PIECE_BITS)
+    return resource_of(version)
 
 
 async def answered(context: Context, request: SearchRequest) -> SearchRequest:

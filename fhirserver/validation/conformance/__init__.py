@@ -6,5 +6,6 @@ terminology nor stored profiles.
 
 from fhirserver.validation.conformance.conform import Conformance
 from fhirserver.validation.conformance.knowledge import Code, Knowledge, Nothing
+from fhirserver.validation.conformance.session import Allowance
 
-__all__ = ["Code", "Conformance", "Knowledge", "Nothing"]
+__all__ = ["Allowance", "Code", "Conformance", "Knowledge", "Nothing"]

@@ -235,7 +235,7 @@ class Check:
         if not fitting and not unknown:
             sentence = f"This refers to a resource of type {type}; {_by(profile)} asks for {', '.join(targets)}."
             yield _error("value", sentence, item.place)
-        elif target is None or unknown:
+        elif unknown or (target := target or session.followed(item)) is None:
             session.note(
                 f"The profile {profile.url} asks what this refers to for {', '.join(targets)}; it was not followed.",
                 item.place,

@@ -16,7 +16,7 @@ from fhirserver.validation.conformance.elements import Item, children, resource_
 from fhirserver.validation.conformance.extensions import extension_issues
 from fhirserver.validation.conformance.knowledge import Knowledge
 from fhirserver.validation.conformance.prose import prose_issues
-from fhirserver.validation.conformance.session import Compiled, Exhausted, Session
+from fhirserver.validation.conformance.session import Allowance, Compiled, Exhausted, Session
 from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
 from fhirserver.validation.walk import ISSUE_LIMIT
@@ -43,10 +43,11 @@ class Conformance:
         knowledge: Knowledge,
         profiles: Sequence[str] = (),
         now: datetime | None = None,
+        allowance: Allowance | None = None,
     ) -> list[Issue]:
         """All that is to be said, each once; `profiles` are those that are asked about beside the ones the resource claims. `now`
-        is the clock of rules that ask for it."""
-        session = Session(self._shapes, self._rules, self._compiled, knowledge, now)
+        is the clock of rules that ask for it, `allowance` what several validations may do together."""
+        session = Session(self._shapes, self._rules, self._compiled, knowledge, now, allowance or Allowance())
         found: dict[Issue, None] = {}
         try:
             for each in self._all(resource, session, profiles):
@@ -55,6 +56,8 @@ class Conformance:
                     return [*found, Issue("information", "too-costly", _FULL)]
         except Exhausted:
             found[Issue("warning", "too-costly", _NOT_ALL)] = None
+        finally:
+            session.close()
         return [*found, *session.notes.values()][: ISSUE_LIMIT + 1]
 
     def _all(self, resource: dict[str, Any], session: Session, profiles: Sequence[str]) -> Iterator[Issue]:

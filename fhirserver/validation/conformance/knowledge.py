@@ -36,6 +36,9 @@ class Knowledge(Protocol):
     def profile(self, canonical: str) -> Json | None:
         """The StructureDefinition of a canonical; None where it is not known here."""
 
+    def target(self, reference: str) -> Json | None:
+        """The stored resource that a reference leads to; None where it is not here, or not for who asks."""
+
 
 class Nothing:
     """No knowledge: everything is left undecided."""
@@ -49,5 +52,9 @@ class Nothing:
         return ()
 
     def profile(self, canonical: str) -> Json | None:
+        """Not known."""
+        return None
+
+    def target(self, reference: str) -> Json | None:
         """Not known."""
         return None

@@ -33,9 +33,39 @@ MAX_EVALUATED: Final = 300_000
 _PIECE: Final = 256
 REMEMBERED: Final = 1_024
 """Compiled invariants of profiles that are kept."""
+CHARACTERS: Final = 200_000
+"""What they were written with, together."""
 
 
 Index = Mapping[str, Mapping[str, Any]]
+
+
+TOGETHER: Final = 10
+"""The validations of one request may do together as much as so many alone."""
+
+
+class Allowance:
+    """How much several validations may still do together."""
+
+    def __init__(self) -> None:
+        self._steps = TOGETHER * MAX_STEPS
+        self._evaluated = TOGETHER * MAX_EVALUATED
+        self._lock = Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
+        return self._steps <= 0 or self._evaluated <= 0
+
+    def left(self) -> tuple[int, int]:
+        """The steps and the evaluated items that one validation may take of it."""
+        return min(self._steps, MAX_STEPS), min(self._evaluated, MAX_EVALUATED)
+
+    def take(self, steps: int, evaluated: int = 0) -> None:
+        """Count what was done."""
+        with self._lock:
+            self._steps -= steps
+            self._evaluated -= evaluated
 
 
 class Exhausted(Exception):
@@ -48,6 +78,7 @@ class Compiled:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._made: OrderedDict[tuple[str, str], Holds] = OrderedDict()
+        self._characters = 0
         self._lock = Lock()
 
     def select(self, expression: str, resource: Json, environment: Environment) -> list[Node]:
@@ -61,9 +92,12 @@ class Compiled:
         with self._lock:
             made = self._made.get((expression, type))
             if made is None:
-                made = self._made[expression, type] = self._engine.rule(expression, type)
-                if len(self._made) > REMEMBERED:
-                    self._made.popitem(last=False)
+                made = self._engine.rule(expression, type)
+                self._made[expression, type] = made
+                self._characters += len(expression)
+                while len(self._made) > REMEMBERED or self._characters > CHARACTERS:
+                    (oldest, _), _ = self._made.popitem(last=False)
+                    self._characters -= len(oldest)
             return made
 
 
@@ -71,7 +105,13 @@ class Session:
     """The state of one validation. `notes` are what it could not look at, each said once."""
 
     def __init__(
-        self, shapes: Shapes, rules: Rules, compiled: Compiled, knowledge: Knowledge, now: datetime | None = None
+        self,
+        shapes: Shapes,
+        rules: Rules,
+        compiled: Compiled,
+        knowledge: Knowledge,
+        now: datetime | None,
+        allowance: Allowance,
     ) -> None:
         self.shapes = shapes
         self.now = now
@@ -83,8 +123,15 @@ class Session:
         self._profiles: dict[str, Profile | None] = {}
         self._indexes: dict[tuple[int, Any], Index] = {}
         self._selected: dict[tuple[str, int], frozenset[int]] = {}
-        self._steps = MAX_STEPS
-        self._evaluated = MAX_EVALUATED
+        self._targets: dict[str, Mapping[str, Any] | None] = {}
+        self._allowance = allowance
+        self._allowed = allowance.left()
+        self._steps, self._evaluated = self._allowed
+
+    def close(self) -> None:
+        """Take what was done from the allowance."""
+        steps, evaluated = self._allowed
+        self._allowance.take(steps - max(self._steps, 0), evaluated - max(self._evaluated, 0))
 
     def spend(self, steps: int = 1) -> None:
         """Count what is done. Raises Exhausted."""
@@ -180,6 +227,19 @@ class Session:
             return None
         around = Around(found, container, bundle) if text.startswith("#") else Around(found, found, bundle)
         return resource_item(found, f"{item.place}.resolve()", around)
+
+    def followed(self, item: Item) -> Item | None:
+        """The same, or what is stored and may be read."""
+        text = item.value.get("reference") if isinstance(item.value, dict) else None
+        found = self.resolved(item)
+        if found is not None or not isinstance(text, str) or text.startswith("#"):
+            return found
+        if text not in self._targets:
+            self._targets[text] = self.knowledge.target(text)
+        stored = self._targets[text]
+        if stored is None or stored.get("resourceType") not in self.shapes.resource_types:
+            return None
+        return resource_item(stored, f"{item.place}.resolve()", Around(stored, stored))
 
     def _index(self, holder: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Index]) -> Index:
         if (id(holder), make) not in self._indexes:

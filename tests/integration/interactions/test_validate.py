@@ -13,6 +13,7 @@ import pytest
 
 from fhirserver.cli import main
 from fhirserver.model.json import dump
+from fhirserver.validation.conformance import session
 from tests.integration.serving import Server
 
 RESOURCES: list[dict[str, Any]] = [
@@ -55,3 +56,29 @@ async def test_many_rehearsals_beside_a_write_disturb_nobody(server: Server, new
     assert all(each["severity"] != "error" for answer in answers[:20] for each in answer.json()["issue"])
     stored = (await server("GET", path)).json()
     assert (stored["active"], stored["meta"]["versionId"]) == (True, "11")
+
+
+async def test_the_validations_of_a_batch_do_no_more_together_than_they_may(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left out is said, entry by entry; the next request begins anew."""
+    pressure = {
+        "resourceType": "Observation",
+        "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/bp"]},
+        "status": "final",
+        "code": {"text": "a"},
+    }
+    request = {"method": "POST", "url": "Observation/$validate"}
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"resource": pressure, "request": request}] * 6}
+    monkeypatch.setattr(session, "TOGETHER", 1e-5)
+    for _ in range(2):
+        entries = (await server("POST", "", json=batch)).json()["entry"]
+        statuses = [each["response"]["status"][:3] for each in entries]
+        # Two are judged at a time.
+        assert 1 <= statuses.count("200") <= 2
+        refused = [
+            each["response"]["outcome"]["issue"][0] for each in entries if each["response"]["status"][:3] == "400"
+        ]
+        assert len(refused) == 6 - statuses.count("200")
+        assert {each["code"] for each in refused} == {"too-costly"}
+        assert "fewer at a time" in refused[0]["diagnostics"]
