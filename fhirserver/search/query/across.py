@@ -24,10 +24,12 @@ TYPE: Final = "_type"
 SORTS: Final = ("_lastUpdated", "-_lastUpdated")
 MERGED: Final = 10_000
 """Resources that one page of a search sorted across types may have to look at."""
-
-
 ASKED: Final = 1_000
 """Parameters that a search may ask of types, each of each."""
+
+Pair = tuple[str, str]
+Parsed = Callable[[str, Sequence[Pair]], SearchRequest]
+"""The search of a type that has these parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,30 @@ def parse_across(
             f"So many parameters cannot be asked of {len(types)} types: name fewer types, as in '{TYPE}=Patient'."
         )
 
-    def parsed(resource_type: str, wanted: Sequence[tuple[str, str]]) -> SearchRequest:
+    def parsed(resource_type: str, wanted: Sequence[Pair], lenient: bool = False) -> SearchRequest:
         return parse_search(
-            definitions, resource_type, wanted, lenient=False, base_url=base_url, now=now, bounds=bounds
+            definitions, resource_type, wanted, lenient=lenient, base_url=base_url, now=now, bounds=bounds
         )
 
     # Once as a whole, so that too many values are too many before each of them is read for each type.
-    asked = [(name, value) for name, value in rest if _refusal(name, value) is None]
-    parse_search(definitions, types[0], asked, lenient=True, base_url=base_url, now=now, bounds=bounds)
+    parsed(types[0], [(name, value) for name, value in rest if _refusal(name, value) is None], lenient=True)
+    kept, ignored = _shared(parsed, types, rest, lenient=lenient)
+    requests = tuple(parsed(each, kept) for each in types)
+    first = replace(requests[0], ignored=(*requests[0].ignored, *ignored))
+    if first.sort and len(types) * first.count > MERGED:
+        raise TooCostly("A page sorted across so many types would be too large: lower '_count' or name fewer types.")
+    return AcrossRequest((first, *requests[1:]), is_named=bool(named))
 
+
+def _shared(
+    parsed: Parsed, types: Sequence[str], pairs: Sequence[Pair], *, lenient: bool
+) -> tuple[list[Pair], list[Issue]]:
+    """The parameters that all the types have, and what is said of others, where they do not refuse the search.
+
+    What one type does not have is left out for all: else it would narrow some and not the others."""
+    kept: list[Pair] = []
     ignored: list[Issue] = []
-    kept: list[tuple[str, str]] = []
-    for name, value in rest:
-        # What one type does not have is left out for all: else it would narrow some and not the others.
+    for name, value in pairs:
         refusal = _refusal(name, value) or next(_unsupported(parsed, types, (name, value)), None)
         if refusal is None:
             kept.append((name, value))
@@ -94,11 +107,7 @@ def parse_across(
             ignored.append(Issue("warning", "not-supported", f"{refusal} It was ignored."))
         else:
             raise BadRequest(refusal, code="not-supported")
-    requests = tuple(parsed(each, kept) for each in types)
-    first = replace(requests[0], ignored=(*requests[0].ignored, *ignored))
-    if first.sort and len(types) * first.count > MERGED:
-        raise TooCostly("A page sorted across so many types would be too large: lower '_count' or name fewer types.")
-    return AcrossRequest((first, *requests[1:]), is_named=bool(named))
+    return kept, ignored
 
 
 def _named(definitions: Definitions, values: Sequence[str], bounds: Bounds) -> tuple[str, ...]:
@@ -121,9 +130,7 @@ def _refusal(name: str, value: str) -> str | None:
     return None
 
 
-def _unsupported(
-    parsed: Callable[[str, Sequence[tuple[str, str]]], SearchRequest], types: Sequence[str], pair: tuple[str, str]
-) -> Iterator[str]:
+def _unsupported(parsed: Parsed, types: Sequence[str], pair: Pair) -> Iterator[str]:
     """Why a parameter cannot be asked of all types, if so. What cannot be read raises."""
     for resource_type in types:
         try:
