@@ -18,6 +18,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 PREFIX = "FHIRSERVER_"
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_MONGO = ("mongodb://", "mongodb+srv://")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -56,14 +57,9 @@ class Settings:
         for name, allowed in (("auth", get_args(Auth)), ("log_level", get_args(LogLevel))):
             if getattr(self, name) not in allowed:
                 raise BadSettings(f"{name} is one of {', '.join(allowed)}.")
-        parts = urlsplit(self.base_url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
+        if not 0 <= self.port <= 65535:
+            raise BadSettings("port is between 0 and 65535.")
+        if not is_base(self.base_url):
             raise BadSettings("base_url is an http or https address, as in https://fhir.example.org/fhir.")
         if any(each != "*" and _ORIGIN.fullmatch(each) is None for each in self.origins):
             raise BadSettings(
@@ -71,8 +67,8 @@ class Settings:
             )
         if self.auth == "none" and "*" in self.origins:
             raise BadSettings("auth none with cors_origins * would let every page that is open here read every record.")
-        if not 0 <= self.port <= 65535:
-            raise BadSettings("port is between 0 and 65535.")
+        if not self.mongo_url.startswith(_MONGO):
+            raise BadSettings("mongo_url begins with mongodb:// or mongodb+srv://.")
         if self.auth == "none" and not is_loopback(self.host):
             raise BadSettings("auth none serves every record to everybody: it is for loopback only (--host 127.0.0.1).")
         for each in fields(self):
@@ -101,6 +97,18 @@ class Settings:
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for worker processes."""
         return {PREFIX + each.name.upper(): _write(getattr(self, each.name)) for each in fields(self)}
+
+
+def is_base(text: str) -> bool:
+    """Whether this can be the address of a FHIR base."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False  # of a host that is none, or a port past 65535
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return False
+    return not (parts.query or parts.fragment or parts.username)
 
 
 def is_loopback(host: str) -> bool:

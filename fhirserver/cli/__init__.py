@@ -7,10 +7,13 @@ password and tokens that were not asked for are never printed.
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib import import_module
+from threading import current_thread, main_thread
+from typing import NoReturn
 
 from fhirserver import __version__
 from fhirserver.cli.failure import Failure, explained
@@ -39,6 +42,9 @@ def main(words: Sequence[str] | None = None) -> int:
         if name in words:
             import_module(f"fhirserver.cli.{name}").arguments(command)
     arguments = parser.parse_args(words)
+    if current_thread() is main_thread():
+        # Told to end, a command leaves as it does by itself: what it started is stopped. `serve` has signals of its own besides.
+        signal.signal(signal.SIGTERM, _told)
     try:
         with explained():
             return int(import_module(f"fhirserver.cli.{arguments.command}").run(arguments) or 0)
@@ -47,3 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _told(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -6,6 +6,7 @@ import asyncio
 from argparse import ArgumentParser, Namespace
 
 from fhirserver.bench import run as bench
+from fhirserver.cli.failure import Failure
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -18,6 +19,11 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Measure, and print the report as Markdown."""
+    for name in ("patients", "each", "rounds"):
+        if getattr(given, name) < 1:
+            raise Failure(f"--{name} is at least 1.")
+    if not given.seconds > 0:
+        raise Failure("--seconds is more than 0.")
     report = bench(patients=given.patients, each=given.each, seconds=given.seconds, rounds=given.rounds)
     print(asyncio.run(report))
     return 0

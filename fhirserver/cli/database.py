@@ -9,14 +9,19 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fhirserver.cli.failure import Failure
+from fhirserver.model.outcome import Unavailable
 from fhirserver.settings import BadSettings, Settings
 from fhirserver.store import LayoutError
-from fhirserver.store.connection.client import Mongo
+from fhirserver.store.connection.client import DatabaseRefusal, Mongo
 from fhirserver.store.connection.coalesce import Coalescer
 from fhirserver.store.documents import Documents
 from fhirserver.store.embedded import Embedded, EmbeddedError, connect
 
 FOLDER = "data"
+_UNREACHABLE = (
+    "MongoDB does not answer, or has no primary: does it run, does its address name it and its replica set, "
+    "and is the replica set begun (rs.initiate())?"
+)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -88,5 +93,7 @@ def said() -> Iterator[None]:
     """Turn what goes wrong with the database into a Failure with its sentence."""
     try:
         yield
-    except (EmbeddedError, LayoutError) as error:
+    except (EmbeddedError, LayoutError, DatabaseRefusal) as error:
         raise Failure(str(error)) from error
+    except Unavailable as error:
+        raise Failure(_UNREACHABLE) from error

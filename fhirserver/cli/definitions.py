@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -40,7 +41,16 @@ def run(given: Namespace) -> int:
     """Compile the package and say what came out."""
     if not given.package.is_file():
         raise Failure(f"There is no file {given.package}.")
-    build(given.package, given.out, given.terminology, given.profiles)
+    try:
+        build(given.package, given.out, given.terminology, given.profiles)
+    except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
+        raise Failure(
+            f"{given.package} is no package of FHIR's core: hl7.fhir.r4.core, as a .tgz, is wanted."
+        ) from error
+    except OSError as error:
+        raise Failure(
+            f"{error.filename or given.package}: {error.strerror or 'it cannot be read as a .tgz'}."
+        ) from error
     load.cache_clear()
     load_terminology.cache_clear()
     load_profiles.cache_clear()

@@ -15,6 +15,7 @@ from fhirserver.definitions import load
 from fhirserver.fhirpath import Engine, FhirPathError
 from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.json import BODY_LIMIT, dump, parse
+from fhirserver.model.outcome import FhirError
 from fhirserver.terminology.lending import host
 
 
@@ -45,6 +46,8 @@ def _resource(file: Path) -> Any:
         return parse(file.read_bytes(), limit=BODY_LIMIT)
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror}.") from error
+    except FhirError as error:
+        raise Failure(f"{file} cannot be read: {error.issues[0].diagnostics}") from error
 
 
 def _shown(value: Any) -> str:

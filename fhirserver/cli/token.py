@@ -44,6 +44,8 @@ def run(given: Namespace) -> int:
     """Issue a token and print it, or take one back."""
     if given.action == "revoke":
         asyncio.run(_revoke(given, sys.stdin.read().strip()))
+    elif not given.scope.strip():
+        raise Failure("--scope allows nothing. Write patient/Observation.rs, user/*.cruds, system/Slot.read.")
     else:
         print(asyncio.run(_issue(given)))
     return 0

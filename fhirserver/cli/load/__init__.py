@@ -25,9 +25,11 @@ from fhirserver.definitions import load as load_definitions
 from fhirserver.interactions.load import BadSource, Counts, Direct, Means, Processes, Report, files, load
 from fhirserver.interactions.load.processes import RINGS
 from fhirserver.model.dates import instant
+from fhirserver.settings import is_base
 
 PARALLEL = 8
 REPORT = "refused.ndjson"
+REPORT_BEGINS = b'{"resourceType":"OperationOutcome"'
 MOST = 4
 """Processes that judge, where nobody says how many: more of them wait for the one that writes."""
 WORTH = 8 * 1024 * 1024
@@ -62,6 +64,7 @@ def run(given: Namespace) -> int:
         raise Failure("--parallel is at least 1.")
     if given.processes is not None and (given.processes < 1 or given.url):
         raise Failure("--processes is at least 1, and not for --url: there the server judges.")
+    _look_at(given.url, given.report)
     # Resources are trees that are dropped as a whole; to look for rings among them often would cost a third of the time.
     gc.freeze()
     gc.set_threshold(RINGS)
@@ -74,6 +77,23 @@ def run(given: Namespace) -> int:
         raise Failure(str(error)) from error
     _say(counts, time.monotonic() - began, given.report)
     return 1 if counts.refused else 0
+
+
+def _look_at(url: str | None, report: Path) -> None:
+    """Whether the address can be one, and the report can be written without destroying what is no report."""
+    if url is not None and not is_base(url):
+        raise Failure("--url is a server's FHIR base, as in https://fhir.example.org/fhir.")
+    try:
+        with report.open("rb") as opened:
+            begins = opened.read(len(REPORT_BEGINS))
+    except FileNotFoundError:
+        begins = b""
+        if not report.absolute().parent.is_dir():
+            raise Failure(f"--report {report}: there is no folder {report.absolute().parent}.") from None
+    except OSError as error:
+        raise Failure(f"--report {report}: {error.strerror}.") from error
+    if begins and begins != REPORT_BEGINS:
+        raise Failure(f"--report {report} holds something else than refusals, and would be lost: name another file.")
 
 
 async def _direct(given: Namespace, paths: Sequence[Path], processes: Processes | None) -> Counts:

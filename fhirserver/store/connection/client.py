@@ -36,7 +36,14 @@ _NOT_YET: Final = (94, 134, 211)
 """NotYetInitialized, ReadConcernMajorityNotAvailableYet, KeyNotFound: a mongod that has just begun."""
 _PLAN_KILLED: Final = 175
 
+_REFUSED: Final = (13, 18)
+"""Unauthorized, AuthenticationFailed."""
+
 SLOW = "The query takes too long. Add search parameters that narrow it, such as a patient, a code or a date."
+
+
+class DatabaseRefusal(Exception):
+    """The database cannot be used as its address has it; the text says why, and holds nothing of the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +64,22 @@ class Mongo:
 
     def __init__(self, url: str, database: str, *, query_ms: int = QUERY_MS) -> None:
         options: Document = {"compressors": "zstd"} if _reaches_far(url) and util.find_spec("zstandard") else {}
-        self.client: AsyncMongoClient[Document] = AsyncMongoClient(
-            url,
-            w="majority",
-            journal=True,
-            tz_aware=True,
-            appname="fhirserver",
-            serverSelectionTimeoutMS=5_000,
-            connectTimeoutMS=5_000,
-            **options,
-        )
+        try:
+            self.client: AsyncMongoClient[Document] = AsyncMongoClient(
+                url,
+                w="majority",
+                journal=True,
+                tz_aware=True,
+                appname="fhirserver",
+                serverSelectionTimeoutMS=5_000,
+                connectTimeoutMS=5_000,
+                **options,
+            )
+        except (PyMongoError, ValueError):  # which may hold parts of the address
+            raise DatabaseRefusal(
+                "The address of MongoDB cannot be read. Its form is mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME; "
+                "in user and password, signs such as @ and : are percent-encoded."
+            ) from None
         self.database: AsyncDatabase[Document] = self.client.get_database(
             database, codec_options=_AWARE, read_preference=ReadPreference.PRIMARY, write_concern=DURABLE
         )
@@ -188,6 +201,11 @@ def translated() -> Iterator[None]:
             raise TooCostly(SLOW) from None
         if error.code in _NOT_YET or _lacks_index(error):
             raise Unavailable from None
+        if error.code in _REFUSED:
+            raise DatabaseRefusal(
+                "MongoDB does not accept the user and password of its address, or gives that user too few rights: "
+                "it reads and writes the database, and makes collections and indexes."
+            ) from None
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
             raise Unavailable from None
         raise

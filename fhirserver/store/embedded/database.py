@@ -55,7 +55,11 @@ class Embedded:
 
     async def start(self, *, server: bool = True) -> str:
         """The URL of the running database, started or taken over. A server keeps other servers off the folder."""
-        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.data / "turn.lock").touch(mode=0o600)
+        except OSError as error:
+            raise EmbeddedError(f"{self.data} cannot be the data folder: {error.strerror}.") from error
         if server:
             self._server = _lock(self.data / "server.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._server is None:
