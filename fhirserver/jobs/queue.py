@@ -6,7 +6,8 @@ database's own: a lease does not depend on what the servers' clocks say.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +22,8 @@ LEASE: Final = timedelta(seconds=30)
 """How long a holder that says nothing keeps a job."""
 MOST: Final = 100
 """Jobs that are not at their end; the next one is refused."""
+KEPT: Final = 500
+"""Jobs at their end that can still be asked about."""
 
 
 class State(StrEnum):
@@ -34,6 +37,7 @@ class State(StrEnum):
 
 
 _OPEN: Final = frozenset((State.QUEUED.value, State.RUNNING.value))
+_ENDED: Final = frozenset(State) - _OPEN
 
 
 class Lost(Exception):
@@ -90,20 +94,41 @@ class Queue:
     def __init__(self, rows: Documents, now: Callable[[], Awaitable[datetime]]) -> None:
         self._rows = rows
         self._now = now
+        self._adding = asyncio.Lock()
 
-    async def add(self, id: str, kind: str, task: Mapping[str, Any], *, by: str = "", most: int = MOST) -> Job:
-        """A new job, or the one that has this id. Raises TooManyRequests where too many wait, of all kinds or of this one."""
-        waiting = await self.open()
+    async def add(
+        self, id: str, kind: str, task: Mapping[str, Any], *, by: str = "", most: int = MOST, once: bool = False
+    ) -> Job:
+        """A new job, or the one that has this id; or, `once`, one that is to do just this and has not begun.
+
+        Raises TooManyRequests where too many wait, of all kinds or of this one. Who adds at the same moment takes turns, so
+        the bounds hold, but for one more from each other process.
+        """
+        async with self._adding:
+            waiting = await self.open()
+            if once and (same := _same(waiting, kind, task)) is not None:
+                return same
+            job = await self._add(waiting, Job(id, kind, dict(task), await self._now(), by), most)
+            await self._forget()
+            return job
+
+    async def _add(self, waiting: Sequence[Job], job: Job, most: int) -> Job:
         if len(waiting) >= MOST:
             raise TooManyRequests(f"There are {MOST} jobs that have not ended: cancel one, or wait.")
-        if sum(job.kind == kind for job in waiting) >= most:
+        if sum(each.kind == job.kind for each in waiting) >= most:
             raise TooManyRequests(f"There are {most} jobs of this kind that have not ended: cancel one, or wait.")
-        job = Job(id, kind, dict(task), await self._now(), by)
         try:
             await self._rows.insert(job.as_row())
         except Conflict:
-            return await self.get(id) or job
+            return await self.get(job.id) or job
         return job
+
+    async def _forget(self) -> None:
+        """Remove the oldest of those that have ended, where they are too many."""
+        ended = [Job.of(row) for row in await self._rows.find(In("state", _ENDED))]
+        ended.sort(key=lambda job: (job.ended or job.created, job.id), reverse=True)
+        for job in ended[KEPT:]:
+            await self._rows.delete(job.id, {"turn": job.turn})
 
     async def get(self, id: str) -> Job | None:
         """The job of this id."""
@@ -114,13 +139,6 @@ class Queue:
         """Those that are not at their end, the oldest first."""
         found = [Job.of(row) for row in await self._rows.find(In("state", _OPEN))]
         return sorted(found, key=lambda job: (job.created, job.id))
-
-    async def waiting(self, kind: str, task: Mapping[str, Any]) -> Job | None:
-        """A job that is to do just this, and has not begun."""
-        for job in await self.open():
-            if (job.kind, job.task, job.state, job.position) == (kind, task, State.QUEUED, None):
-                return job
-        return None
 
     async def cancel(self, id: str) -> Job | None:
         """End the job, if it is not at its end; whoever holds it notices at its next step."""
@@ -164,3 +182,11 @@ class Queue:
         if not await self._rows.replace(changed.as_row(), {"turn": job.turn}):
             raise Lost
         return changed
+
+
+def _same(waiting: Iterable[Job], kind: str, task: Mapping[str, Any]) -> Job | None:
+    """One of these that is to do just this, and has not begun."""
+    for job in waiting:
+        if (job.kind, job.task, job.state, job.position) == (kind, task, State.QUEUED, None):
+            return job
+    return None

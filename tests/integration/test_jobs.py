@@ -71,13 +71,42 @@ async def test_the_same_job_is_added_once_and_there_are_only_so_many(queue: Queu
 
 async def test_a_job_that_waits_is_known_by_what_it_is_to_do(queue: Queue) -> None:
     await queue.add("a", "kind", {"types": ["x"]})
-    assert await queue.waiting("kind", {"types": []}) is None
-    assert await queue.waiting("other", {"types": ["x"]}) is None
-    found = await queue.waiting("kind", {"types": ["x"]})
-    assert found is not None
-    assert found.id == "a"
-    await queue.take("holder")
-    assert await queue.waiting("kind", {"types": ["x"]}) is None  # it may have passed what was written meanwhile
+
+    async def added(id: str, kind: str, *types: str) -> str:
+        return (await queue.add(id, kind, {"types": list(types)}, once=True)).id
+
+    assert await added("b", "kind") == "b"
+    assert await added("c", "other", "x") == "c"
+    assert await added("d", "kind", "x") == "a"
+    taken = await queue.take("holder")
+    assert taken is not None
+    assert taken.id == "a"
+    assert await added("e", "kind", "x") == "e"  # what has begun may have passed what was written meanwhile
+
+
+async def test_those_who_ask_at_the_same_moment_get_no_more_than_the_bound(queue: Queue) -> None:
+    """The attack: sixty walks through everything, ordered at once."""
+    asked = (queue.add(f"j{number}", "kind", {"types": [str(number)]}, most=4, once=True) for number in range(30))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert len(await queue.open()) == 4
+    assert sum(isinstance(each, TooManyRequests) for each in answers) == 26
+    same = await asyncio.gather(*(queue.add(f"k{n}", "other", {}, most=4, once=True) for n in range(9)))
+    assert len({job.id for job in same}) == 1
+
+
+async def test_those_that_have_ended_are_forgotten_the_oldest_first(
+    queue: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack: jobs that are ordered and cancelled, without end."""
+    monkeypatch.setattr("fhirserver.jobs.queue.KEPT", 3)
+    for number in range(9):
+        await queue.add(f"j{9 - number}", "kind", {})
+        clock.now += timedelta(seconds=1)
+        await queue.cancel(f"j{9 - number}")
+    await queue.add("last", "kind", {})
+    kept = [number for number in range(1, 10) if await queue.get(f"j{number}") is not None]
+    assert kept == [1, 2, 3]
+    assert [job.id for job in await queue.open()] == ["last"]
 
 
 async def test_who_holds_a_cancelled_job_notices_at_the_next_step(queue: Queue) -> None:

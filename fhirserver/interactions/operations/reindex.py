@@ -51,11 +51,8 @@ async def _of_parameter(context: Context, invocation: Invocation) -> Accepted:
 
 
 async def _reindexing(context: Context, types: list[str]) -> Accepted:
-    task = {"types": types}
-    queue = keeper_of(context).queue
-    job = await queue.waiting(KIND, task)
-    if job is None:
-        job = await queue.add(context.services.new_id(), KIND, task, by=context.principal.user, most=MOST)
+    id, by = context.services.new_id(), context.principal.user
+    job = await keeper_of(context).queue.add(id, KIND, {"types": types}, by=by, most=MOST, once=True)
     return Accepted(job.id)
 
 
