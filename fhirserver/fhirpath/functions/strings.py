@@ -91,8 +91,13 @@ def compiled(pattern: str, *, whole: bool = False) -> Any:
 def _searching(subject: str, pattern: str, environment: Environment, *, whole: bool = False) -> Any:
     """The regular expression, with what it may take on this text counted."""
     found = compiled(pattern, whole=whole)
-    environment.spend(len(subject) * found.programsize >> _WORK_BITS)
+    environment.spend(work_of(found, subject))
     return found
+
+
+def work_of(expression: Any, subject: str) -> int:
+    """The steps that a regular expression takes on a text."""
+    return len(subject) * int(expression.programsize) >> _WORK_BITS
 
 
 def _regular(name: str, function: Callable[..., list[Node]]) -> Run:

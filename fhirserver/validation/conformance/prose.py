@@ -1,9 +1,9 @@
-"""What R4's pages ask and no definition carries: of Bundles, of documents, and of attachments.
+"""What R4's pages ask and no definition carries: of Bundles, of documents, of attachments, and of what is written in FHIRPath.
 
 Where HL7's own examples do otherwise it is a warning.
 
 https://hl7.org/fhir/R4/bundle.html#bundle-unique, https://hl7.org/fhir/R4/documents.html#content and
-https://hl7.org/fhir/R4/datatypes.html#Attachment
+https://hl7.org/fhir/R4/datatypes.html#Attachment and https://hl7.org/fhir/R4/fhirpath.html
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha1
 from typing import Any, Final
 
+from fhirserver.fhirpath import FhirPathError, parse
 from fhirserver.model.outcome import Issue
 from fhirserver.model.reference import Reference
 from fhirserver.validation.conformance.elements import Item
@@ -32,7 +33,10 @@ _IN_DOCUMENT: Final = frozenset(
     )
 )
 """What a Composition refers to that its document holds."""
+_IN_FHIRPATH: Final = frozenset(("ElementDefinition.constraint.expression", "SearchParameter.expression"))
 _PIECE: Final = 256
+_WORD: Final = 16
+"""Characters of an expression that are read in a step."""
 
 
 def prose_issues(item: Item, session: Session) -> Iterator[Issue]:
@@ -43,6 +47,8 @@ def prose_issues(item: Item, session: Session) -> Iterator[Issue]:
         yield from _reference(item, item.around.bundle, session)
     elif item.type == "Attachment":
         yield from _attachment(item, session)
+    elif item.path in _IN_FHIRPATH and isinstance(item.value, str):
+        yield from _expression(item, item.value, session)
 
 
 def _full_url(item: Item, session: Session) -> Iterator[Issue]:
@@ -85,6 +91,15 @@ def _is_of_document(item: Item) -> bool:
 
 def _name(item: Item) -> str:
     return "" if item.definition is None else item.definition.name
+
+
+def _expression(item: Item, text: str, session: Session) -> Iterator[Issue]:
+    session.spend(1 + len(text) // _WORD)
+    try:
+        parse(text)
+    except FhirPathError as error:
+        sentence = f"This is no FHIRPath, at character {error.position + 1}: {error.message}"
+        yield Issue("error", "value", sentence, item.place)
 
 
 def _attachment(item: Item, session: Session) -> Iterator[Issue]:

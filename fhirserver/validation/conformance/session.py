@@ -15,7 +15,7 @@ from fhirserver.definitions.codes.values import unversioned
 from fhirserver.fhirpath import Engine, Environment, FhirPathError, Host, Node
 from fhirserver.fhirpath.environment import NOTHING_LENT
 from fhirserver.fhirpath.errors import Misuse
-from fhirserver.fhirpath.functions.strings import compiled
+from fhirserver.fhirpath.functions.strings import compiled, work_of
 from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.outcome import Issue
 from fhirserver.model.reference import Reference
@@ -30,7 +30,6 @@ MAX_STEPS: Final = 100_000
 """Elements that one validation holds against what a profile asks of them, each as often as it does."""
 MAX_EVALUATED: Final = 300_000
 """Items that all invariants of one validation may look at together."""
-_PIECE: Final = 256
 REMEMBERED: Final = 1_024
 """Compiled invariants of profiles that are kept."""
 CHARACTERS: Final = 200_000
@@ -194,11 +193,12 @@ class Session:
 
     def matches(self, pattern: str, text: str) -> bool:
         """Whether the whole of a text is of the form of a regular expression. Raises FhirPathError."""
-        self.spend(1 + len(text) // _PIECE)
         try:
-            return compiled(pattern, whole=True).search(text) is not None
+            expression = compiled(pattern, whole=True)
         except Misuse as misuse:
             raise FhirPathError(str(misuse), 0, pattern) from None
+        self.spend(1 + work_of(expression, text))
+        return expression.search(text) is not None
 
     def _environment(self, item: Item) -> Environment:
         """That of an expression about the item, with what is left to evaluate."""
