@@ -140,7 +140,7 @@ def read_elements(definitions: Definitions, resource_type: str, value: str) -> S
             for element in definitions.children(type or resource_type)
             for each in (element.name, element.stem, *(json_name for json_name, _ in element.json_names()))
         }
-        if name not in names:
+        if name not in names and name != "resourceType":  # no element, and in every answer; fhirpy asks for it
             raise Unsupported(f"{type or resource_type} has no element '{name[:100]}'.")
         if dot:
             typed.add((type, name))

@@ -23,6 +23,7 @@ Name = Literal[
     "search: the next page",
     "search: how many",
     "search: includes",
+    "search: chosen elements",
     "search in a compartment",
     "history of a resource",
     "history of a type",
@@ -30,5 +31,7 @@ Name = Literal[
     "batch",
     "transaction",
     "binary",
+    "operation: everything",
+    "operation: validate",
 ]
 NAMES: tuple[Name, ...] = get_args(Name)

@@ -150,6 +150,18 @@ def binary(server: FHIRServer) -> None:
     assert Binary.read(made["id"], server).data == "YWJj"
 
 
+def everything(server: FHIRServer) -> None:
+    made = created(server)
+    Observation(observation(f"Patient/{made.id}")).create(server)
+    page = Bundle.read_from(f"Patient/{made.id}/$everything", server)
+    assert {each.resource.resource_type for each in page.entry} == {"Observation", "Patient"}
+
+
+def validate(server: FHIRServer) -> None:
+    found = server.post_json("Patient/$validate", patient(gender="nobody")).json()
+    assert (found["issue"][0]["severity"], found["issue"][0]["expression"]) == ("error", ["Patient.gender"])
+
+
 def _create(resource: dict[str, object]) -> dict[str, object]:
     return {"resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
 
@@ -172,6 +184,8 @@ DOES: dict[Name, Callable[[FHIRServer], None]] = {
     "batch": batch,
     "transaction": transaction,
     "binary": binary,
+    "operation: everything": everything,
+    "operation: validate": validate,
 }
 
 

@@ -120,6 +120,28 @@ async def includes(client: AsyncFHIRClient) -> None:
     assert {each.search.mode for each in back.entry} == {"match", "include"}
 
 
+async def elements(client: AsyncFHIRClient) -> None:
+    """It asks for `id` and `resourceType` besides."""
+    family = f"F{number()}"
+    await client.resource("Patient", **patient(family)).create()
+    found = await client.resources("Patient").search(family=family).elements("gender").fetch()
+    assert (found[0].gender, found[0].get("name")) == ("female", None)
+
+
+async def everything(client: AsyncFHIRClient) -> None:
+    made = await client.resource("Patient", **patient()).create()
+    await client.resource("Observation", **observation(f"Patient/{made.id}")).create()
+    page = await made.execute("$everything", method="get")
+    assert {each.resource.resourceType for each in page.entry} == {"Observation", "Patient"}
+
+
+async def validate(client: AsyncFHIRClient) -> None:
+    assert await client.resource("Patient", **patient()).is_valid()
+    assert not await client.resource("Patient", **patient(gender="nobody")).is_valid()
+    with pytest.raises(OperationOutcome, match=r"Patient\.gender"):
+        await client.resource("Patient", **patient(gender="nobody")).is_valid(raise_exception=True)
+
+
 async def instance_history(client: AsyncFHIRClient) -> None:
     made = await client.resource("Patient", **patient()).create()
     await client.resource("Patient", id=made.id, **patient("Changed")).update()
@@ -176,11 +198,14 @@ DOES: dict[Name, Callable[[AsyncFHIRClient], Awaitable[None]]] = {
     "search: the next page": pages,
     "search: how many": count,
     "search: includes": includes,
+    "search: chosen elements": elements,
     "history of a resource": instance_history,
     "history of a type": type_history,
     "history of the system": system_history,
     "batch": batch,
     "transaction": transaction,
+    "operation: everything": everything,
+    "operation: validate": validate,
 }
 
 

@@ -124,6 +124,12 @@ export const does = {
     const found = await client.search({ resourceType: "Observation", searchParams });
     assert.deepEqual(found.entry.map((each) => each.search.mode), ["match", "include"]);
   },
+  "search: chosen elements": async (client) => {
+    const family = `F${number()}`;
+    await create(client, patient(family));
+    const found = await client.search({ resourceType: "Patient", searchParams: { family, _elements: "gender" } });
+    assert.deepEqual([found.entry[0].resource.gender, found.entry[0].resource.name], ["female", undefined]);
+  },
   "search in a compartment": async (client) => {
     const made = await create(client);
     await create(client, observation(`Patient/${made.id}`));
@@ -156,5 +162,14 @@ export const does = {
     assert.deepEqual(statuses(done), ["201", "201"]);
     const subject = done.entry[0].response.location.split("/").at(-3);
     assert.equal((await client.search({ resourceType: "Observation", searchParams: { subject } })).entry.length, 1);
+  },
+  "operation: everything": async (client) => {
+    const made = await create(client);
+    const page = await client.operation({ name: "$everything", resourceType: "Patient", id: made.id, method: "get" });
+    assert.deepEqual(page.entry.map((each) => each.resource.id), [made.id]);
+  },
+  "operation: validate": async (client) => {
+    const found = await client.operation({ name: "$validate", resourceType: "Patient", input: { ...patient(), gender: "nobody" } });
+    assert.deepEqual([found.issue[0].severity, found.issue[0].expression], ["error", ["Patient.gender"]]);
   },
 };

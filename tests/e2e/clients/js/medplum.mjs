@@ -108,6 +108,12 @@ export const does = {
     const found = await client.search("Observation", { _id: result.id, _include: "Observation:subject" });
     assert.deepEqual(found.entry.map((each) => each.search.mode), ["match", "include"]);
   },
+  "search: chosen elements": async (client) => {
+    const family = `F${number()}`;
+    await client.createResource(patient(family));
+    const [found] = await client.searchResources("Patient", { family, _elements: "gender" });
+    assert.deepEqual([found.gender, found.name], ["female", undefined]);
+  },
   "search in a compartment": async (client) => {
     const made = await client.createResource(patient());
     await client.createResource(observation(`Patient/${made.id}`));
@@ -141,5 +147,14 @@ export const does = {
     const made = await client.createBinary({ data: "abc", contentType: "text/plain" });
     const content = await client.download(client.fhirUrl("Binary", made.id), { headers: { Accept: "text/plain" } });
     assert.equal(await content.text(), "abc");
+  },
+  "operation: everything": async (client) => {
+    const made = await client.createResource(patient());
+    const page = await client.readPatientEverything(made.id);
+    assert.deepEqual(page.entry.map((each) => each.resource.id), [made.id]);
+  },
+  "operation: validate": async (client) => {
+    const found = await client.validateResource({ ...patient(), gender: "nobody" });
+    assert.deepEqual([found.issue[0].severity, found.issue[0].expression], ["error", ["Patient.gender"]]);
   },
 };
