@@ -6,17 +6,23 @@ https://hl7.org/fhirpath/N1/
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fhirserver.cli.failure import Failure
-from fhirserver.definitions import load
-from fhirserver.fhirpath import Engine, FhirPathError
+from fhirserver.definitions import load, load_terminology
+from fhirserver.fhirpath import Engine, FhirPathError, Node
+from fhirserver.fhirpath.errors import Misuse
 from fhirserver.fhirpath.values.nodes import Primitive
 from fhirserver.model.json import BODY_LIMIT, dump, parse
 from fhirserver.model.outcome import FhirError
+from fhirserver.terminology import Catalogue, Parsed
+from fhirserver.terminology.knowledge import Known
 from fhirserver.terminology.lending import host
+from fhirserver.validation import Validator
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -29,7 +35,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Print the results of each file; the file's name before each if there are several."""
-    engine, now = Engine(load(), host()), datetime.now(UTC)
+    now = datetime.now(UTC)
+    engine = Engine(load(), replace(host(), conforms_to=partial(_conforms, Validator(load()), now)))
     for file in given.files or [None]:
         resource = None if file is None else _resource(file)
         try:
@@ -39,6 +46,18 @@ def run(given: Namespace) -> int:
         for _, value in found:
             print(f"{file}: {_shown(value)}" if len(given.files) > 1 else _shown(value))
     return 0
+
+
+def _conforms(validator: Validator, now: datetime, node: Node, profile: str) -> bool:
+    """Whether a resource has no error by R4 and by a profile of R4's own."""
+    resource, known = node[1], Known(Catalogue(load_terminology(), Parsed(), alone=True))
+    if not isinstance(resource, dict) or "resourceType" not in resource:
+        raise Misuse("conformsTo() is decided of resources only.")
+    issues = validator.validate(resource)
+    issues += validator.conformance(resource, issues, known, [profile], now)
+    if any(each.severity == "error" and each.code == "not-supported" for each in issues):
+        raise Misuse(f"The profile {profile} is not one of R4's own.")
+    return not any(each.severity == "error" for each in issues)
 
 
 def _resource(file: Path) -> Any:

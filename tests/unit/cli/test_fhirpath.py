@@ -31,6 +31,9 @@ def patient(tmp_path: Path) -> str:
         ("2 'mg'", "2 'mg'\n"),
         ("gender", ""),
         ("today() > @2020", "true\n"),
+        ("conformsTo('http://hl7.org/fhir/StructureDefinition/Patient')", "true\n"),
+        ("conformsTo('http://hl7.org/fhir/StructureDefinition/Person')", "false\n"),
+        ("conformsTo('http://hl7.org/fhir/StructureDefinition/bp')", "false\n"),
     ],
 )
 def test_each_result_is_a_line(patient: str, expression: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +57,8 @@ def test_an_expression_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None
         ("nam", None, "'nam' is not an element of Patient. At character 1"),
         ("1 +", None, "The expression ends too early. At character 4"),
         ("active", "none.json", "cannot be read"),
+        ("conformsTo('http://example.org/p')", None, "is not one of R4's own"),
+        ("name.conformsTo('http://hl7.org/fhir/StructureDefinition/Patient')", None, "of resources only"),
     ],
 )
 def test_what_is_wrong_is_one_line(
