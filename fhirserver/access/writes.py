@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from fhirserver.access.gate.facts import Row, security
 from fhirserver.access.principal import Kind, Principal
-from fhirserver.access.reasons import CONSENT_EFFECT, LABELS_LOWERED, NOT_THIS_CONTENT
+from fhirserver.access.reasons import CONSENT_EFFECT, CONSENT_PATIENT, LABELS_LOWERED, NOT_THIS_CONTENT
 from fhirserver.access.scopes import LETTERS, names
 from fhirserver.access.security.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, UNRESOLVED, confidentiality
-from fhirserver.access.security.consent import WITHOUT_EFFECT
-from fhirserver.access.security.elements import objects
-from fhirserver.model.outcome import Forbidden
+from fhirserver.access.security.consent import SCOPE, WITHOUT_EFFECT
+from fhirserver.access.security.elements import codings, objects
+from fhirserver.model.outcome import Forbidden, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import Exists, Expression, Range, Within, all_of, any_of, negate
 from fhirserver.search.match import match
@@ -50,6 +50,17 @@ def _check_consent(principal: Principal, interaction: str, candidate: Row) -> No
     is_named = principal.kind is Kind.SYSTEM and bool(letter) and names(principal.scopes, "Consent", letter)
     if not is_hers and not is_named:
         raise Forbidden(CONSENT_EFFECT)
+
+
+def check_patient_known(principal: Principal, consent: Resource, facts: Mapping[str, Any]) -> None:
+    """Refuse with Unprocessable a Consent in force that names no patient of this server: what it denies, nobody would be denied.
+
+    Who brings in what another system holds may store it; it has no effect here.
+    """
+    rule: Mapping[str, Any] = facts.get("rule") or {}
+    is_in_force = rule.get("status") == "active" and SCOPE in codings(consent.get("scope"))
+    if not principal.is_operator and is_in_force and rule.get("patient") is None:
+        raise Unprocessable(CONSENT_PATIENT, expression="Consent.patient")
 
 
 def _check_patient(principal: Principal, interaction: str, resource_type: str, candidate: Row) -> None:

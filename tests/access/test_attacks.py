@@ -106,6 +106,31 @@ async def test_a_system_that_the_scope_names_gives_effect_until_the_patient_take
     assert (await world.asks(stranger, "GET", "/Observation/fanny-1")).status_code == 404
 
 
+NOBODY_HERE: list[dict[str, Any]] = [
+    {"identifier": {"system": "urn:number", "value": "1"}},
+    {"reference": "https://elsewhere.example.org/fhir/Patient/anna"},
+    {"reference": "urn:uuid:6f0dd5c4-6f1c-4a6a-8bb2-0d8a2f6b7d11"},
+    {"display": "Anna"},
+]
+
+
+@pytest.mark.parametrize("patient", [*NOBODY_HERE, None])
+@pytest.mark.parametrize("effect", ["deny", "permit"])
+async def test_a_consent_that_would_say_nothing_is_not_taken_for_one_in_force(
+    world: World, effect: str, patient: dict[str, Any] | None
+) -> None:
+    """A registry that thinks it has closed a record, and has not: whose it is cannot be seen."""
+    registry = await world.token("Organization/laboratory", "system/Consent.cruds")
+    given = consent("x", "anna", None, provision={"type": effect})
+    given.pop("id")
+    given.pop("patient") if patient is None else given.update(patient=patient)
+    refused = await world.asks(registry, "POST", "/Consent", json=given)
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["expression"] == ["Consent.patient"]
+    for harmless in ({"status": "draft"}, {"scope": {"text": "research"}}):
+        assert (await world.asks(registry, "POST", "/Consent", json=given | harmless)).status_code == 201
+
+
 @pytest.mark.parametrize(
     "query",
     [
