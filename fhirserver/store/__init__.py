@@ -8,7 +8,7 @@ from fhirserver.store.bulk import Packed
 from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
 from fhirserver.store.commit.meta import Behind
 from fhirserver.store.history.changes import Change
-from fhirserver.store.history.histories import Mark, Span, Walked
+from fhirserver.store.history.histories import Mark, Named, Span, Walked
 from fhirserver.store.layout.collections import LayoutError
 from fhirserver.store.reads import Reads
 from fhirserver.store.resources import Page, Position
@@ -26,6 +26,7 @@ __all__ = [
     "LayoutError",
     "Mark",
     "Member",
+    "Named",
     "Outdated",
     "Packed",
     "Page",

@@ -230,6 +230,23 @@ async def test_the_hidden_changes_no_byte_of_a_history(world: World, doctor: str
     assert [len(page) for page in before] == [2, 1]
 
 
+async def test_a_list_neither_widens_a_history_nor_tells_of_itself(world: World, doctor: str) -> None:
+    """What a List names stands under its own permit; a List that is hidden names nothing, as one that never was."""
+    items = [{"item": {"reference": f"Observation/l-{name}"}} for name in ("anna", "boris")]
+    naming: dict[str, Any] = {"resourceType": "List", "status": "current", "mode": "working", "entry": items}
+    for name in ("anna", "boris"):
+        await world.open.put(observation(f"l-{name}", name))
+    await world.open.put(naming | {"id": "l-hidden"})
+    own = (await world.asks(doctor, "POST", "/List", json=naming)).json()["id"]
+    for path in ("/Observation/_history", "/_history"):
+        assert await versions(world, doctor, f"{path}?_list={own}") == ["Observation/l-anna/1"]
+        assert await versions(world, doctor, f"{path}?_list=l-hidden") == []
+    hidden = await world.asks(doctor, "GET", "/Observation/l-anna/_history?_list=l-hidden")
+    absent = await world.asks(doctor, "GET", "/Observation/l-anna/_history?_list=l-absent")
+    for answer in (hidden, absent):
+        assert (answer.status_code, answer.json().get("entry")) == (200, None)
+
+
 async def _pages(world: World, token: str, path: str) -> list[list[Any]]:
     """The entries of each page."""
     pages = []

@@ -12,16 +12,17 @@ from typing import Any
 
 from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.reading.listed import listed
 from fhirserver.model.outcome import NotFound
 from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
-from fhirserver.store import Mark, Span
+from fhirserver.store import Mark, Named, Span
 from fhirserver.store.history.feed import COMMIT_BOUND as COMMIT_BOUND
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRequest:
-    """What is asked: versions written at or after `since`, or current at some moment of `at`.
+    """What is asked: versions written at or after `since`, or current at some moment of `at`; those that the List `within` names.
 
     Without an id those of the type, without a type those of every type that the caller reaches.
     """
@@ -33,6 +34,7 @@ class HistoryRequest:
     at: tuple[datetime, datetime] | None = None
     cursor: str | None = None
     oldest_first: bool = False
+    within: str | None = None
 
     @property
     def path(self) -> str:
@@ -42,12 +44,12 @@ class HistoryRequest:
     @property
     def query(self) -> str:
         """The request without its position, for binding the cursor."""
-        return f"{self.path}?{self.count}&{self.since}&{self.at}&{self.oldest_first}"
+        return f"{self.path}?{self.count}&{self.since}&{self.at}&{self.oldest_first}&{self.within}"
 
     @property
     def is_filtered(self) -> bool:
         """Whether some versions are left out on purpose."""
-        return self.since is not None or self.at is not None
+        return self.since is not None or self.at is not None or self.within is not None
 
     def shows(self, version: Version, replaced: datetime | None) -> bool:
         """Whether a version belongs in the answer; `replaced` is when the next one was written."""
@@ -84,7 +86,7 @@ async def history_instance(context: Context, request: HistoryRequest) -> History
     position = _opened(context, request)
     asked = position["asked"] if position else context.now()
     permit = await services.gate.decide(context.principal, "history-instance", request.resource_type, ids=(request.id,))
-    walk = _Walk(context, request, permit, position)
+    walk = _Walk(context, request, permit, position, await _only(context, request))
     versions = [version async for version in walk.versions()]
     if not versions and walk.total == 0:
         raise NotFound
@@ -113,13 +115,18 @@ async def _over_the_feed(context: Context, request: HistoryRequest, permit: Perm
     # Before the feed is read, and not after it: what is committed in between would be passed over by who polls from here.
     asked = position["asked"] if position else context.now()
     after = Mark(position["updated"], position["row"]) if position else None
-    span = Span(tuple(types), request.count, request.since, request.at, request.oldest_first)
+    only = await _only(context, request)
+    span = Span(tuple(types), request.count, request.since, request.at, request.oldest_first, only)
     walked = await context.reads.histories(span, permit, after=after)
     cursor = None
     if walked.next is not None:
         following = {"updated": walked.next.updated, "row": walked.next.row, "asked": asked}
         cursor = _sealed(context, request, following)
     return History(walked.versions, None, cursor, asked)
+
+
+async def _only(context: Context, request: HistoryRequest) -> frozenset[Named] | None:
+    return None if request.within is None else await listed(context, request.within)
 
 
 def _sealed(context: Context, request: HistoryRequest, position: Mapping[str, Any]) -> str:
@@ -140,8 +147,14 @@ class _Walk:
     """Down the versions from the newest, or from where a cursor stands, until a page and one more are found."""
 
     def __init__(
-        self, context: Context, request: HistoryRequest, permit: Permit, position: Mapping[str, Any] | None
+        self,
+        context: Context,
+        request: HistoryRequest,
+        permit: Permit,
+        position: Mapping[str, Any] | None,
+        only: frozenset[Named] | None,
     ) -> None:
+        self._only = only
         self._context = context
         self._position = position
         self._request = request
@@ -159,7 +172,7 @@ class _Walk:
             )
             for version in batch:
                 self._replaced[version.version] = replaced
-                if request.shows(version, replaced):
+                if self._is_named(version) and request.shows(version, replaced):
                     found += 1
                     yield version
                 if found > request.count or request.is_past(version):
@@ -168,6 +181,10 @@ class _Walk:
                 before = version.version
             if len(batch) <= request.count:
                 return
+
+    def _is_named(self, version: Version) -> bool:
+        names = ((version.resource_type, version.id, number) for number in (None, version.version))
+        return self._only is None or any(name in self._only for name in names)
 
     def position_before(self, version: Version) -> dict[str, Any]:
         """Where the page stands that begins with this version."""

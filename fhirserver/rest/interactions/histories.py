@@ -18,6 +18,7 @@ from fhirserver.interactions.reading.history import (
 )
 from fhirserver.model.dates import interval, moment
 from fhirserver.model.outcome import BadRequest
+from fhirserver.rest.address import ID
 from fhirserver.rest.messages.parameters import Pair, part
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.messages.responses import Answer
@@ -32,7 +33,7 @@ _COUNT_DIGITS: Final = 9
 _NEWEST_FIRST: Final = "-_lastUpdated"
 _OLDEST_FIRST: Final = "_lastUpdated"
 _OF_FORM: Final = frozenset(("_summary", "_elements"))
-_KNOWN: Final = "A history takes _count, _since, _at, _sort, _summary, _elements, _format and _pretty."
+_KNOWN: Final = "A history takes _count, _since, _at, _list, _sort, _summary, _elements, _format and _pretty."
 
 
 async def instance(request: Request) -> Answer:
@@ -89,6 +90,8 @@ def _asked(request: Request) -> tuple[HistoryRequest, list[Pair]]:
                 wanted["at"] = _moments(name, value)
             case "_sort":
                 wanted["oldest_first"] = _is_oldest_first(value)
+            case "_list":
+                wanted["within"] = _list(value)
             case "_summary" | "_elements":
                 pass
             case _ if lenient:
@@ -115,6 +118,13 @@ def _moments(name: str, value: str) -> tuple[datetime, datetime]:
         return moment(first), moment(last)
     except ValueError:
         raise BadRequest(f"{name} is a date or an instant, as in 2026-01-31T09:30:00Z.") from None
+
+
+def _list(value: str) -> str:
+    id = value.removeprefix("List/")
+    if ID.fullmatch(id) is None:
+        raise BadRequest("_list of a history is the id of a List that is stored here.", code="not-supported")
+    return id
 
 
 def _is_oldest_first(value: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -36,15 +36,21 @@ FEW_TYPES: Final = 10
 _TOO_LONG: Final = "The history takes too long. Ask for one resource type, or for less of the past (_since)."
 
 
+Named = tuple[str, str, int | None]
+"""The type and id of a resource, and the version, where a single one is meant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which versions are asked for: of these types, written at or after `since`, or current at some moment of `at`."""
+    """Which versions are asked for: of these types, written at or after `since`, or current at some moment of `at`; of these
+    `only`, where they are named."""
 
     types: tuple[str, ...]
     count: int
     since: datetime | None = None
     at: tuple[datetime, datetime] | None = None
     oldest_first: bool = False
+    only: frozenset[Named] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Histories:
         return Walked(tuple(version for _, version in page), following)
 
     async def _rows(self, span: Span, wanted: _Wanted, after: Mark | None, size: int) -> list[Document]:
-        filter = {"$and": [wanted.filter, _between(span, after)]}
+        filter = {"$and": [wanted.filter, _between(span, after), *_named(span)]}
         direction = 1 if span.oldest_first else -1
         sort = [("updated", direction), ("_id", direction)]
         return await self._mongo.find(FEED, Query(filter, limit=size, sort=sort, hint=wanted.hint))
@@ -169,6 +175,9 @@ class _Wanted:
 
 def _wanted(span: Span, permit: Permit) -> _Wanted | None:
     """The rows whose versions the permit may show; None where it shows nothing of these types."""
+    if span.only is not None:
+        named = {resource_type for resource_type, _, _ in span.only}
+        span = replace(span, types=tuple(each for each in span.types if each in named))
     if permit.is_system and len(span.types) > FEW_TYPES:
         return _Wanted({}, "time")
     groups: dict[Expression, list[str]] = defaultdict(list)
@@ -202,6 +211,20 @@ def _between(span: Span, after: Mark | None) -> Document:
             high = after.updated if high is None else min(high, after.updated)
     bounds = {name: value for name, value in (("$gte", low), ("$lte", high)) if value is not None}
     return {**({"updated": bounds} if bounds else {}), **behind}
+
+
+def _named(span: Span) -> list[Document]:
+    """The condition of the rows that are named, if there is one."""
+    if span.only is None:
+        return []
+    whole: dict[str, list[str]] = defaultdict(list)
+    single: list[Document] = []
+    for resource_type, id, version in sorted(span.only, key=str):
+        if version is None:
+            whole[resource_type].append(id)
+        else:
+            single.append({"type": resource_type, "id": id, "version": version})
+    return [{"$or": [{"type": name, "id": {"$in": ids}} for name, ids in whole.items()] + single}]
 
 
 def _mark(row: Document) -> Mark:
