@@ -22,6 +22,7 @@ from fhirserver.search.parameters import words
 from tests.data.examples import example_resources
 from tests.fakes.extraction import BASE, DEFINITIONS, ELSEWHERE
 from tests.fakes.extraction import extract as simply
+from tests.fakes.threads import at_once
 
 Resource = dict[str, Any]
 EXTRACTOR = Extractor(DEFINITIONS, BASE)
@@ -110,6 +111,34 @@ OBSERVATIONS = st.builds(
     VALUES,
     st.lists(CONTAINED, max_size=2),
 )
+
+
+def test_what_threads_read_at_once_is_what_each_reads_alone() -> None:
+    """Large resources are read on threads: what is worked out for a set of elements, one of them does while others ask for it."""
+    whole = {
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
+        "category": [{"coding": [{"code": "vital-signs"}]}],
+        "identifier": [{"system": "urn:a", "value": "b"}],
+        "subject": {"reference": "Patient/p"},
+        "encounter": {"reference": "Encounter/e"},
+        "performer": [{"reference": "Practitioner/d"}],
+        "effectiveDateTime": "2026-01-01",
+        "valueQuantity": {"value": 1, "unit": "mg"},
+        "method": {"coding": [{"code": "m"}]},
+        "device": {"reference": "Device/d"},
+        "note": [{"text": "Words"}],
+    }
+    dice = random.Random(1)
+    sets = [dice.sample(sorted(whole), dice.randint(1, len(whole))) for _ in range(150)]
+    resources = [{"resourceType": "Observation"} | {key: whole[key] for key in keys} for keys in sets]
+    own, shared = Extractor(DEFINITIONS, BASE), Extractor(DEFINITIONS, BASE)
+    shared.prepare("Observation")
+
+    def read(extractor: Extractor) -> list[Any]:
+        return [extractor.extract("Observation", resource) for resource in resources]
+
+    assert at_once(lambda: read(shared)) == [read(own)] * 4
 
 
 @given(OBSERVATIONS)
