@@ -8,7 +8,7 @@ https://www.rfc-editor.org/rfc/rfc6750
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -47,7 +47,7 @@ class Grant:
 
     user: str
     scope: str
-    client: str | None
+    client: str | None = None
     role: str | None = None
     patient: str | None = None
     purpose: str | None = None
@@ -69,34 +69,22 @@ class Grant:
         )
 
 
-async def issue_token(
-    documents: Documents,
-    *,
-    user: str,
-    scope: str,
-    role: str | None = None,
-    client: str | None = None,
-    purpose: str | None = None,
-    patient: str | None = None,
-    minutes: int,
-    may: Iterable[str] = (),
-    now: datetime,
-) -> str:
+async def issue_token(documents: Documents, grant: Grant, *, minutes: int, now: datetime) -> str:
     """A new token. Raises InvalidPrincipal or InvalidScope, before anything is stored."""
     if not 0 < minutes <= MAX_MINUTES:
         raise InvalidPrincipal(f"A token is good for 1 to {MAX_MINUTES} minutes.")
-    Grant(user, scope, client, role, patient, purpose, frozenset(may)).principal()
+    grant.principal()
     token = token_urlsafe(32)
     await documents.put(
         {
             "_id": _key(token),
-            "user": user,
-            "scope": scope,
-            "client": client,
-            "role": role,
-            "patient": patient,
-            "purpose": purpose,
-            "may": sorted(set(may)),
+            "user": grant.user,
+            "scope": grant.scope,
+            "client": grant.client,
+            "role": grant.role,
+            "patient": grant.patient,
+            "purpose": grant.purpose,
+            "may": sorted(grant.may),
             "issued": now,
             "expires": now + timedelta(minutes=minutes),
         }

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from fhirserver.access.bearer import issue_token
+from fhirserver.access.bearer import Grant, issue_token
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import shipped
 from fhirserver.interactions.context import Context, Services
@@ -178,12 +178,14 @@ async def _issue(services: Services, now: datetime) -> Shown:
     tokens = {
         name: await issue_token(
             services.store.documents("tokens"),
-            user=who.user,
-            scope=who.scope,
-            role=who.role,
-            client=REASON,
-            purpose="TREAT",
-            patient=who.user.split("/")[1] if who is patient else None,
+            Grant(
+                who.user,
+                who.scope,
+                client=REASON,
+                role=who.role,
+                patient=who.user.split("/")[1] if who is patient else None,
+                purpose="TREAT",
+            ),
             minutes=MINUTES,
             now=now,
         )

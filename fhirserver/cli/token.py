@@ -10,7 +10,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
-from fhirserver.access.bearer import COLLECTION, MAY, issue_token, revoke_token
+from fhirserver.access.bearer import COLLECTION, MAY, Grant, issue_token, revoke_token
 from fhirserver.cli import database
 from fhirserver.cli.failure import Failure
 
@@ -54,18 +54,16 @@ def run(given: Namespace) -> int:
 async def _issue(given: Namespace) -> str:
     async with database.database(given) as settings, database.rows(settings, COLLECTION) as tokens:
         try:
-            return await issue_token(
-                tokens,
-                user=given.user,
-                scope=given.scope,
-                role=given.role,
+            grant = Grant(
+                given.user,
+                given.scope,
                 client=given.client,
-                purpose=given.purpose,
+                role=given.role,
                 patient=given.patient,
-                minutes=given.minutes,
+                purpose=given.purpose,
                 may=frozenset(given.may),
-                now=datetime.now(UTC),
             )
+            return await issue_token(tokens, grant, minutes=given.minutes, now=datetime.now(UTC))
         except ValueError as error:
             raise Failure(str(error)) from error
 

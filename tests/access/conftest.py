@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from fhirserver.access.bearer import issue_token
+from fhirserver.access.bearer import Grant, issue_token
 from fhirserver.settings import Settings
 from tests.integration.serving import Server, serving
 
@@ -31,17 +31,9 @@ class World:
         """An access token, as `token issue` makes it."""
         services = self.gated.application.services
         assert services is not None
-        given: dict[str, Any] = {
-            "role": None,
-            "client": None,
-            "purpose": None,
-            "patient": None,
-            "minutes": 60,
-            "may": (),
-        }
-        return await issue_token(
-            services.store.documents("tokens"), user=user, scope=scope, now=datetime.now(UTC), **(given | more)
-        )
+        minutes, may = more.pop("minutes", 60), frozenset(more.pop("may", ()))
+        grant = Grant(user, scope, may=may, **more)
+        return await issue_token(services.store.documents("tokens"), grant, minutes=minutes, now=datetime.now(UTC))
 
     async def asks(self, token: str | None, method: str, path: str, **options: Any) -> httpx.Response:
         """A request through the gate."""

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhirserver.access.bearer import issue_token
+from fhirserver.access.bearer import Grant, issue_token
 from tests.access.conftest import World, consent, observation
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -103,8 +103,8 @@ async def test_an_expired_token_in_every_place(world: World) -> None:
     services = world.gated.application.services
     assert services is not None
     past = datetime.now(UTC) - timedelta(hours=2)
-    given: dict[str, Any] = {"user": "Patient/anna", "scope": "patient/*.rs", "patient": "anna", "minutes": 60}
-    expired = await issue_token(services.store.documents("tokens"), now=past, **given)
+    grant = Grant("Patient/anna", "patient/*.rs", patient="anna")
+    expired = await issue_token(services.store.documents("tokens"), grant, minutes=60, now=past)
     good = await world.token("Patient/anna", "patient/*.rs", patient="anna")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert (await world.asks(expired, "GET", "/Observation/anna-0")).status_code == 401

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhirserver.access.bearer import issue_token
+from fhirserver.access.bearer import Grant, issue_token
 from tests.integration.serving import Server
 
 OWN = "gated-her"
@@ -22,9 +22,9 @@ async def token(server: Server, **grant: Any) -> str:
     """A new access token."""
     services = server.application.services
     assert services is not None
-    now = grant.pop("now", datetime.now(UTC))
-    terms = {"client": "test", "minutes": 5, **grant}
-    return await issue_token(services.store.documents("tokens"), now=now, **terms)
+    now, minutes = grant.pop("now", datetime.now(UTC)), grant.pop("minutes", 5)
+    terms = Grant(**{"client": "test", **grant})
+    return await issue_token(services.store.documents("tokens"), terms, minutes=minutes, now=now)
 
 
 async def headers(server: Server, **grant: Any) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirserver.access.bearer import issue_token, principal_for, revoke_token
+from fhirserver.access.bearer import Grant, issue_token, principal_for, revoke_token
 from fhirserver.access.principal import OPEN, InvalidPrincipal, Kind, Principal, allows, may_create_at
 from fhirserver.access.scopes import InvalidScope, Scope, names, parse_scopes, reaches
 from fhirserver.model.outcome import Unauthenticated
@@ -188,11 +188,10 @@ async def issue(rows: Rows, **changes: Any) -> str:
         "client": "app",
         "purpose": "TREAT",
         "patient": None,
-        "minutes": 5,
-        "may": ("assign-ids",),
-        "now": NOW,
+        "may": frozenset({"assign-ids"}),
     }
-    return await issue_token(rows, **(given | changes))
+    minutes, now = changes.pop("minutes", 5), changes.pop("now", NOW)
+    return await issue_token(rows, Grant(**(given | changes)), minutes=minutes, now=now)
 
 
 async def test_a_token_becomes_the_principal_it_was_issued_for() -> None:
@@ -249,7 +248,14 @@ async def test_a_row_that_cannot_be_read_is_no_token(changes: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "changes",
-    [{"minutes": 0}, {"minutes": -1}, {"minutes": 10**9}, {"may": ("all",)}, {"scope": "x"}, {"user": "Group/g"}],
+    [
+        {"minutes": 0},
+        {"minutes": -1},
+        {"minutes": 10**9},
+        {"may": frozenset({"all"})},
+        {"scope": "x"},
+        {"user": "Group/g"},
+    ],
 )
 async def test_what_cannot_be_issued_leaves_no_row(changes: dict[str, Any]) -> None:
     rows = Rows()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirserver.access import reasons
-from fhirserver.access.bearer import issue_token, principal_for
+from fhirserver.access.bearer import Grant, issue_token, principal_for
 from fhirserver.access.gate import decide, weighing
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.principal import Principal
@@ -276,7 +276,7 @@ class Rows:
 
 async def test_a_tokens_row_that_changes_gives_another_principal_at_once() -> None:
     rows = Rows()
-    token = await issue_token(rows, user="Practitioner/d", scope="user/*.rs", minutes=5, now=NOW)
+    token = await issue_token(rows, Grant("Practitioner/d", "user/*.rs"), minutes=5, now=NOW)
     before = await principal_for(rows, token, NOW)
     assert await principal_for(rows, token, NOW) is before
     (row,) = rows.rows.values()
