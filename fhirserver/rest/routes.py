@@ -5,8 +5,7 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
 from fhirserver.rest.address import Kind
@@ -22,10 +21,7 @@ from fhirserver.rest.interactions import (
     patch,
     types,
 )
-from fhirserver.rest.messages.request import Request
-from fhirserver.rest.messages.responses import Answer
-
-Handle = Callable[[Request], Awaitable[Answer]]
+from fhirserver.rest.interactions.route import Route, Routes
 
 CAPABILITIES: Final = "capabilities"
 OPTIONS: Final = "OPTIONS"
@@ -34,22 +30,12 @@ TRANSACTION: Final = "transaction"
 OPERATION: Final = "operation"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """An interaction, by the specification's name, and the function that speaks HTTP for it."""
-
-    interaction: str
-    handle: Handle
-    by_itself: bool = False
-    """Whether the name of the interaction does not say which scope it needs, and it looks at the token by itself."""
-
-
 _OPERATION: Final = {method: Route(OPERATION, operations.invoke, by_itself=True) for method in ("GET", "POST")}
 _SEARCH = Route("search-type", types.search)
 _SEARCH_BY_FORM = Route("search-type", types.search_by_form)
 _SEARCH_ACROSS = Route("search-system", across.search)
 
-_OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
+_OF_ENTRIES: Final[Routes] = {
     Kind.METADATA: {"GET": Route(CAPABILITIES, capabilities.of_entry)},
     Kind.SYSTEM: {"GET": _SEARCH_ACROSS},
     Kind.SYSTEM_SEARCH: {"POST": Route("search-system", across.search_by_form)},
@@ -80,7 +66,7 @@ _OF_ENTRIES: Final[Mapping[Kind, Mapping[str, Route]]] = {
 }
 """What an entry of a Bundle may ask for: everything but another Bundle of requests."""
 
-ROUTES: Final[Mapping[Kind, Mapping[str, Route]]] = {
+ROUTES: Final[Routes] = {
     **_OF_ENTRIES,
     Kind.METADATA: {},
     Kind.SYSTEM: {

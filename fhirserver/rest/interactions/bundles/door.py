@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.bundles.transaction import placed, transaction
@@ -21,14 +21,12 @@ from fhirserver.rest.interactions.bundles.budget import Budget
 from fhirserver.rest.interactions.bundles.entries import EntryRequest, Requests, Sent, read_bundle
 from fhirserver.rest.interactions.conditionals import answer_to_done, criteria
 from fhirserver.rest.interactions.patch import sent_patch
+from fhirserver.rest.interactions.route import Handle, Routes
 from fhirserver.rest.messages.errors import answer_to, unexpected
 from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation.negotiate import DEFAULT
-
-if TYPE_CHECKING:
-    from fhirserver.rest.interactions.bundles.entries import Routes
 
 SIDE_BY_SIDE: Final = 32
 """Entries of a batch that are under way at once."""
@@ -37,7 +35,7 @@ _WRITES: Final = frozenset(("create", "update", "patch", "delete"))
 _NO_PART: Final = "An operation that is posted is no part of a transaction; send it in a batch, or by itself."
 
 
-def door(routes: Routes) -> Callable[[Request], Awaitable[Answer]]:
+def door(routes: Routes) -> Handle:
     """What handles `POST [base]`, for entries that take these routes."""
 
     async def post(request: Request) -> Answer:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context
@@ -22,14 +22,10 @@ from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Forbidden, Issue, MethodNotAllowed, TooLarge
 from fhirserver.model.resource import Resource
 from fhirserver.rest.address import Address, Addresses, IllegalId, addresses
+from fhirserver.rest.interactions.route import Route, Routes
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.representation.negotiate import DEFAULT
 from fhirserver.validation import error_for
-
-if TYPE_CHECKING:
-    from fhirserver.rest.routes import Route
-
-    Routes = Mapping[Any, Mapping[str, Route]]
 
 ENTRIES: Final = 1_000
 """Entries of one Bundle."""
