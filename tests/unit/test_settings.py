@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,3 +85,15 @@ def test_worker_processes_get_the_same_settings() -> None:
 
 def test_the_address_of_the_database_is_not_shown() -> None:
     assert "secret" not in repr(Settings(URL))
+
+
+def test_the_page_for_operators_names_every_setting() -> None:
+    """docs/operating.md, with the defaults of those that are words or small numbers."""
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `FHIRSERVER_")]
+    named = {name: row for row in rows for name in re.findall(r"`(FHIRSERVER_[A-Z_]+)`", row.split("|")[1])}
+    settings = {f"FHIRSERVER_{each.name.upper()}": each.default for each in fields(Settings)}
+    assert named.keys() == settings.keys() | {"FHIRSERVER_DATA", "FHIRSERVER_MONGOD"}
+    shown = {name: str(value).lower() for name, value in settings.items() if isinstance(value, str | int) and value}
+    del shown["FHIRSERVER_BODY_SIZE"]  # in MiB
+    assert [name for name, value in shown.items() if value not in named[name].split("|")[2]] == []
