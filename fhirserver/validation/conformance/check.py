@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from fhirserver.fhirpath import FhirPathError, Host, Node
 from fhirserver.fhirpath.errors import Misuse
+from fhirserver.fhirpath.values.nodes import plain
 from fhirserver.model.json import dump
 from fhirserver.model.outcome import Issue, Severity
-from fhirserver.validation.conformance.coded import codes_of
+from fhirserver.validation.conformance.coded import codes, codes_of
 from fhirserver.validation.conformance.comparing import is_like, is_same, order
 from fhirserver.validation.conformance.elements import Item, children, resource_item, shape_of
 from fhirserver.validation.conformance.profile import Bound, ElementDefinition, Profile, TypeRef
@@ -33,7 +34,7 @@ class Check:
         self._session = session
         self._slices = Slices(session, self.conforms, self.keeps)
         self._decided: dict[tuple[int | str, str], bool] = {}
-        session.host = Host(conforms_to=self.conforms_to)
+        session.host = Host(conforms_to=self.conforms_to, member_of=self.member_of)
 
     def issues(self, item: Item, profile: Profile) -> Iterator[Issue]:
         """Everything in which the item leaves the profile."""
@@ -87,6 +88,16 @@ class Check:
         if profile is None:
             raise Misuse(f"The profile {canonical[:300]} is not known here.")
         return self.conforms(resource_item(value), profile)
+
+    def member_of(self, node: Node, value_set: str) -> bool | None:
+        """`memberOf()` in an invariant. Raises Misuse where it is not known here what is in the value set."""
+        found = codes(node[0], plain(node[1]))
+        if not found:
+            return None if found is None else False
+        answer = self._session.knowledge.contains(value_set, found)
+        if answer is None:
+            raise Misuse(f"The value set {value_set[:300]} is not known here, or not in full.")
+        return answer
 
     def _has_type(self, item: Item, types: Sequence[TypeRef]) -> bool:
         return any(not each.code or self._session.is_a(item.type, each.code) for each in types)

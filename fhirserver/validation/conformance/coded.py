@@ -19,13 +19,17 @@ _CODED: Final = frozenset(("code", "uri", "string", "Coding", "CodeableConcept",
 
 def codes_of(item: Item) -> list[Code] | None:
     """The codes that an item has; None if its type has none."""
-    value = item.value
-    if item.is_primitive:
-        return [Code(None, value)] if item.type in _CODED and isinstance(value, str) else None
-    if item.type not in _CODED:
+    return codes(item.type, item.value)
+
+
+def codes(type: str, value: Any) -> list[Code] | None:
+    """The codes of a value of that type; None if it has none."""
+    if type not in _CODED:
         return None
-    codings = value.get("coding", ()) if item.type == "CodeableConcept" else (value,)
-    made = (_code(each, item.type == "Quantity") for each in (codings if isinstance(codings, list | tuple) else ()))
+    if not isinstance(value, dict):
+        return [Code(None, value)] if isinstance(value, str) else None
+    codings = value.get("coding", ()) if type == "CodeableConcept" else (value,)
+    made = (_code(each, type == "Quantity") for each in (codings if isinstance(codings, list | tuple) else ()))
     return [each for each in made if each is not None]
 
 
