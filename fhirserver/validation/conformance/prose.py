@@ -1,4 +1,5 @@
-"""What R4's pages ask and no definition carries: of Bundles, of documents, of attachments, and of what is written in FHIRPath.
+"""What R4's pages ask and no definition carries: of Bundles, of documents, of attachments, of what is written in FHIRPath, and of OIDs and
+UUIDs as URIs.
 
 Where HL7's own examples do otherwise it is a warning.
 
@@ -8,6 +9,7 @@ https://hl7.org/fhir/R4/datatypes.html#Attachment and https://hl7.org/fhir/R4/fh
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from hashlib import sha1
@@ -34,6 +36,17 @@ _IN_DOCUMENT: Final = frozenset(
 )
 """What a Composition refers to that its document holds."""
 _IN_FHIRPATH: Final = frozenset(("ElementDefinition.constraint.expression", "SearchParameter.expression"))
+_URIS: Final = frozenset(("uri", "url", "canonical"))
+_ANY_URI: Final = "urn:ietf:rfc:3986"
+_FORMS: Final = (
+    (("urn:oid:", "oid:"), re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"), "an OID, such as urn:oid:1.2.643"),
+    (
+        ("urn:uuid:", "uuid:"),
+        re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
+        "a UUID, such as urn:uuid:c757873d-ec9a-4326-a141-556f43239520",
+    ),
+)
+"""How OIDs and UUIDs begin, and what they are as URIs."""
 _PIECE: Final = 256
 _WORD: Final = 16
 """Characters of an expression that are read in a step."""
@@ -49,6 +62,10 @@ def prose_issues(item: Item, session: Session) -> Iterator[Issue]:
         yield from _attachment(item, session)
     elif item.path in _IN_FHIRPATH and isinstance(item.value, str):
         yield from _expression(item, item.value, session)
+    elif item.type in _URIS and isinstance(item.value, str):
+        yield from _uri(item.value, item.place)
+    elif item.type == "Identifier" and item.value.get("system") == _ANY_URI:
+        yield from _uri(item.value.get("value"), f"{item.place}.value")
 
 
 def _full_url(item: Item, session: Session) -> Iterator[Issue]:
@@ -91,6 +108,12 @@ def _is_of_document(item: Item) -> bool:
 
 def _name(item: Item) -> str:
     return "" if item.definition is None else item.definition.name
+
+
+def _uri(text: Any, place: str) -> Iterator[Issue]:
+    for begins, form, sentence in _FORMS:
+        if isinstance(text, str) and text.startswith(begins) and form.fullmatch(text) is None:
+            yield Issue("warning", "value", f"This begins as {sentence}, and is none: {text[:100]}", place)
 
 
 def _expression(item: Item, text: str, session: Session) -> Iterator[Issue]:
