@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fhirserver.access.gate.decide import Gate
-from fhirserver.access.gate.facts import DECIDING, Facts, Row
+from fhirserver.access.gate.facts import DECIDING, Facts, OwnedFacts, Row, owners_of
+from fhirserver.access.gate.weighing import owners_where
 from fhirserver.access.principal import Kind, Principal, allows
 from fhirserver.access.security.compartments import UNRESOLVED
 from fhirserver.model.outcome import Conflict, Forbidden, TooCostly
@@ -23,9 +24,8 @@ from fhirserver.search.permit import Permit
 from fhirserver.store.documents import Documents
 
 CANDIDATES: Final = 200
-"""Resources of one criterion that are decided upon one by one; where there are more, it is decided as for a search."""
-MOST: Final = 10_000
-"""The same for a caller whom so many permit that it cannot be decided as for a search."""
+"""Resources of one criterion that are decided upon one by one; where there are more, it is decided as for a search, or for
+their owners where she is permitted by too many for that."""
 _TOGETHER: Final = 1_000
 """Resources that are decided upon at once: their owners are asked for together, and a decision has its bounds."""
 _ENOUGH: Final = 2
@@ -43,27 +43,25 @@ async def met(facts: Facts, resource_type: str, criteria: Sequence[Expression]) 
 
 async def seen(
     gate: Gate,
-    facts: Facts,
+    facts: OwnedFacts,
     principal: Principal,
     resource_type: str,
     criteria: Sequence[Expression],
     found: list[Rows],
 ) -> tuple[list[Rows], Permit]:
     """Of the rows that meet each criterion the visible ones, some of them where there are several; and the permit."""
-    wide = [number for number, rows in enumerate(found) if len(rows) > CANDIDATES]
-    if wide:
-        try:
-            permit = await gate.decide(principal, "search-type", resource_type)
-        except TooCostly:
-            # That so many permit her is hers to know. That there are many matches, most of them hidden perhaps, is not: it
-            # must not be what she is told, so each of them is looked at.
-            for number in wide:
-                found[number] = await facts.facts(resource_type, criteria[number], DECIDING, limit=MOST + 1)
-                if len(found[number]) > MOST:
-                    raise
-        else:
-            return await _confined(facts, permit, resource_type, criteria), permit
-    return await _one_by_one(gate, principal, resource_type, found)
+    wide = [each for each, rows in zip(criteria, found, strict=True) if len(rows) > CANDIDATES]
+    if not wide:
+        return await _one_by_one(gate, principal, resource_type, found)
+    try:
+        permit = await gate.decide(principal, "search-type", resource_type)
+    except TooCostly:
+        # That so many permit her is hers to know. That there are many matches, most of them hidden perhaps, is not: it must not
+        # be what she is told, so it is decided for the owners of all of them.
+        owners = await asyncio.gather(*(owners_where(facts, resource_type, each) for each in wide))
+        patients = owners_of(row for rows in found for row in rows).union(*owners)
+        permit = await gate.decide(principal, "search-type", resource_type, patients=patients)
+    return await _confined(facts, permit, resource_type, criteria), permit
 
 
 async def _confined(facts: Facts, permit: Permit, resource_type: str, criteria: Sequence[Expression]) -> list[Rows]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fhirserver.access import matching
 from fhirserver.access.gate import weighing
 from tests.access.conftest import World, consent, observation
 from tests.access.test_records_of_others import Family, mentioning
@@ -23,11 +24,12 @@ PATCH = {"Content-Type": "application/json-patch+json"}
 
 @pytest.fixture
 def small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate to which four are a crowd."""
+    """A gate to which three are a crowd, and which cannot decide for everybody who permits the doctor."""
     services = world.gated.application.services
     assert services is not None
-    monkeypatch.setattr(services.gate, "_max_owners", 3)
+    monkeypatch.setattr(services.gate, "_max_owners", 2)
     monkeypatch.setattr(weighing, "_ROWS", 2)
+    monkeypatch.setattr(matching, "CANDIDATES", 2)
 
 
 def of_all(family: Family, name: str, *owners: str) -> dict[str, Any]:
@@ -91,8 +93,9 @@ async def test_what_many_who_do_not_permit_say_of_her(family: Family) -> None:
 
 
 @pytest.mark.usefixtures("small")
-async def test_what_is_asked_for_beside_one_of_a_great_many_patients(family: Family) -> None:
-    """The attack: a criterion, or a list of ids, that a visible resource meets and one of a crowd meets too, perhaps."""
+@pytest.mark.parametrize("crowds", [1, 5])
+async def test_what_is_asked_for_beside_one_of_a_great_many_patients(family: Family, crowds: int) -> None:
+    """The attack: a criterion, or a list of ids, that a visible resource meets and one of a crowd meets too, perhaps; or several."""
     await family.put(of_all(family, "mine", family.carl))
     criteria = f"identifier=urn:crowd|{family.carl}"
 
@@ -120,7 +123,9 @@ async def test_what_is_asked_for_beside_one_of_a_great_many_patients(family: Fam
         ]
 
     async def hide() -> None:
-        await family.put(of_all(family, "crowd", *(f"{number}-{family.emil}" for number in range(5))))
+        for each in range(crowds):
+            crowd = of_all(family, f"crowd{each or ''}", *(f"{number}-{family.emil}" for number in range(5)))
+            await family.put(crowd)
 
     answers = await unchanged(asks, hide)
     assert found(answers[0]) == [f"Account/{family.id('mine')}"]

@@ -30,11 +30,15 @@ class Facts(Protocol):
         """The rows with these ids, tombstones included; or at most `limit` live ones of which the expression is true."""
 
 
-class PastFacts(Facts, Protocol):
-    """The same, with whose many resources are, and what superseded versions say."""
+class OwnedFacts(Facts, Protocol):
+    """The same, with whose many resources are."""
 
     async def owners(self, resource_type: str, which: Expression, permit: Permit, /, *, limit: int) -> frozenset[str]:
         """The owners of the live resources of which the expression is true, at most `limit` of them."""
+
+
+class PastFacts(OwnedFacts, Protocol):
+    """The same, with what superseded versions say."""
 
     async def past_owners(
         self, resource_type: str, id: str, known: frozenset[str], permit: Permit, /

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fhirserver.access.gate.effect import effective
-from fhirserver.access.gate.facts import DECIDING, Facts, PastFacts, owners_of
+from fhirserver.access.gate.facts import DECIDING, Facts, OwnedFacts, owners_of
 from fhirserver.access.reasons import TOO_MANY_OWNERS
 from fhirserver.model.dates import BEGINNING, END
 from fhirserver.model.outcome import TooCostly
@@ -52,7 +52,7 @@ def weighable(resources: Iterable[Collection[str]], most_of_one: int) -> tuple[f
     return frozenset(found), True
 
 
-async def owners_where(facts: PastFacts, resource_type: str, which: Expression) -> frozenset[str]:
+async def owners_where(facts: OwnedFacts, resource_type: str, which: Expression) -> frozenset[str]:
     """The owners of all resources of which this is true, hidden ones too. Raises TooCostly only for more than people share."""
     rows = await facts.facts(resource_type, which, DECIDING, limit=_ROWS + 1)
     if len(rows) <= _ROWS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fhirserver.access import matching
+from fhirserver.access.gate import weighing
 from fhirserver.access.matching import Rows, met, seen
 from fhirserver.model.outcome import TooCostly
 from fhirserver.search.expression import Expression, In
@@ -18,8 +19,9 @@ EVERY = In("deleted", frozenset({False}))
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matching, "CANDIDATES", 3)
-    monkeypatch.setattr(matching, "MOST", 30)
     monkeypatch.setattr(matching, "_TOGETHER", 2)
+    monkeypatch.setattr(weighing, "MOST", 30)
+    monkeypatch.setattr(weighing, "_ROWS", 2)
 
 
 def world(hidden: int, *shown: str, patients: int = 3) -> World:
@@ -53,7 +55,15 @@ async def test_hidden_matches_are_not_there_for_a_caller_whom_too_many_permit(hi
     assert len(await ids(world(hidden, "mine", "mine-too"))) == 2
 
 
-async def test_past_the_bound_the_search_says_what_it_is() -> None:
+async def test_the_matches_of_one_who_does_not_permit_are_never_too_many() -> None:
+    """The attack: a criterion that names her, and a caller whom thousands permit; the answer would tell that she has a record."""
+    made = world(0, "mine")
+    for number in range(40):
+        made.facts.put(observation(f"h{number:03d}", "stranger"))
+    assert await ids(made) == ["mine"]
+
+
+async def test_past_the_bound_on_owners_the_search_says_what_it_is() -> None:
     with pytest.raises(TooCostly):
         await ids(world(31))
     # Whom a search can be decided for has no such bound.
