@@ -79,10 +79,10 @@ def test_an_attack_is_refused_in_bounded_time(name: str, tmp_path: Path) -> None
     secret.write_text("the secret")
     body = attacks(secret)[name]
     assert len(body) <= 5_000_000
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(BadRequest) as caught:
         read(load(), body)
-    assert time.perf_counter() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
     said = str([issue.as_json() for issue in caught.value.issues])
     assert "secret" not in said.replace(str(secret), "")
     assert len(said) < 60_000
@@ -103,9 +103,9 @@ def test_a_text_past_the_bound_is_not_looked_at() -> None:
     ],
 )
 def test_the_largest_texts_are_read_in_time_that_grows_with_their_length(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert read(load(), body)["resourceType"] == "Patient"
-    assert time.perf_counter() - started < 3 * SECONDS
+    assert time.thread_time() - started < 3 * SECONDS
 
 
 def test_the_second_lock_holds_where_the_first_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
