@@ -160,6 +160,9 @@ def _operations(
     }
 
 
+_IN_AN_ID: Final = str.maketrans({"/": "-", "{": None, "}": None})
+
+
 def _operation(
     definitions: Definitions,
     kind: Kind,
@@ -176,31 +179,25 @@ def _operation(
     summary = known.summary
     if kind is Kind.TYPE and name in CONDITIONAL:
         summary, queried = CONDITIONAL[name], _criteria(definitions, resource_type)
-    headers = [
-        {"name": each, "in": "header", "description": HEADERS[each], "schema": {"type": "string"}}
-        for each in known.headers
-    ]
     operation: dict[str, Any] = {
         "tags": [resource_type or _SYSTEM],
         "summary": summary,
         "description": f"The [{name}]({known.clause}) interaction.",
-        "operationId": f"{method.lower()}{_path(kind, resource_type)}".replace("/", "-")
-        .replace("{", "")
-        .replace("}", ""),
-        "parameters": [*parameters, *([] if by_form else queried), *headers],
+        "operationId": method.lower() + _path(kind, resource_type).translate(_IN_AN_ID),
+        "parameters": [*parameters, *([] if by_form else queried), *map(_header, known.headers)],
         "responses": _responses(known, resource_type, example, needs_token=name != "capabilities"),
     }
     if by_form:
         operation["requestBody"] = form_body(queried)
     elif known.takes is not None:
-        operation["requestBody"] = _body(known.takes, name, resource_type, example)
-        if known.or_takes is not None:
-            media_type, gives = known.or_takes
-            shown = {"schema": _schema(gives, resource_type), "example": _FHIRPATH_PATCH}
-            operation["requestBody"]["content"][media_type] = shown
+        operation["requestBody"] = _body(known, name, resource_type, example)
     if name == "capabilities":
         operation["security"] = []
     return operation
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": HEADERS[name], "schema": {"type": "string"}}
 
 
 def _in_path(kind: Kind, resource_type: str, example: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -296,8 +293,9 @@ def _shown(gives: str, example: dict[str, Any] | None) -> dict[str, Any]:
     return page | {"entry": [entry | {"search": {"mode": "match"}}]}
 
 
-def _body(takes: tuple[str, str], name: str, resource_type: str, example: dict[str, Any] | None) -> dict[str, Any]:
-    media_type, gives = takes
+def _body(known: Interaction, name: str, resource_type: str, example: dict[str, Any] | None) -> dict[str, Any]:
+    assert known.takes is not None, "Asked of interactions that take a body."  # noqa: S101
+    media_type, gives = known.takes
     content: dict[str, Any] = {"schema": _schema(gives, resource_type)}
     if gives == RESOURCE and example is not None:
         # The server chooses the id of what is created.
@@ -307,7 +305,11 @@ def _body(takes: tuple[str, str], name: str, resource_type: str, example: dict[s
     elif gives == BUNDLE:
         entry = {"request": {"method": "GET", "url": "Slot?status=free&_count=5"}}
         content["example"] = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
-    return {"required": True, "content": {media_type: content}}
+    others = {}
+    if known.or_takes is not None:
+        other_type, other = known.or_takes
+        others[other_type] = {"schema": _schema(other, resource_type), "example": _FHIRPATH_PATCH}
+    return {"required": True, "content": {media_type: content, **others}}
 
 
 def _health() -> dict[str, Any]:

@@ -157,8 +157,11 @@ class Committer:
                 raise HeldUp
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
-        # Each in a transaction of its own, and one that is held up by somebody else's lock beside the queue: it must not make
-        # its neighbours, or the groups behind it, wait for their deadlines.
+        await self._one_by_one(session, group)
+
+    async def _one_by_one(self, session: Session, group: Sequence[_Waiting]) -> None:
+        """Each in a transaction of its own, and one that is held up by somebody else's lock beside the queue: it must not make
+        its neighbours, or the groups behind it, wait for their deadlines."""
         for waiting in group:
             try:
                 await self._commit(session, [waiting], once=True)
