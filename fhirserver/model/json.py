@@ -57,17 +57,24 @@ def parse(data: bytes, *, limit: int = RESOURCE_LIMIT, nesting: int = NESTING_LI
 
     `nesting` is for texts of our own: a page holds a resource some levels further in.
     """
+    return parse_with_text(data, limit=limit, nesting=nesting)[0]
+
+
+def parse_with_text(data: bytes, *, limit: int = RESOURCE_LIMIT, nesting: int = NESTING_LIMIT) -> tuple[Any, bytes]:
+    """The same, and the text as `dump` writes it."""
     if len(data) > limit:
         raise TooLarge(f"The JSON text has {len(data)} bytes; at most {limit} are accepted.")
     try:
         value = _decode(data)
     except (ValueError, RecursionError, _TooLong):
-        return _parse_exactly(data, nesting)
+        value = _parse_exactly(data, nesting)
+        return value, _encode(value)
     # Text that is written again byte for byte had no key twice and lost no digit: most clients send just that.
     written = _encode(value)
     if (written == data or _is_kept(written, data)) and not _is_deep(value, data, nesting):
-        return value
-    return _parse_exactly(data, nesting)
+        return value, written
+    value = _parse_exactly(data, nesting)
+    return value, _encode(value)
 
 
 def dump(value: Any) -> bytes:

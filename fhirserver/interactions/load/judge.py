@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/validation.html
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from fhirserver.access.principal import OPEN
@@ -17,10 +17,10 @@ from fhirserver.definitions import Definitions
 from fhirserver.interactions.bundles.transaction import placed
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate, Outcome
-from fhirserver.interactions.load.units import Unit, Units
+from fhirserver.interactions.load.units import Candidate, Unit, Units
 from fhirserver.interactions.writing.candidate import check_references
+from fhirserver.model.elements import Elements
 from fhirserver.model.outcome import FhirError
-from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derive, Packed, Write
 from fhirserver.validation import Validator, error_for
@@ -76,10 +76,11 @@ class Judge:
     validator: Validator
     derive: Derive
     prepare: Callable[[Write], Packed]
+    elements: Elements = field(default_factory=Elements)
 
     def judge(self, portion: Portion) -> list[Judged]:
         """What becomes of each of these texts."""
-        units = Units(self.definitions, self.base_url, portion.digest)
+        units = Units(self.definitions, self.base_url, portion.digest, self.elements)
         return [self._judged(units.of(text), text.data, portion.run) for text in portion.texts]
 
     def _judged(self, unit: Unit, data: bytes, run: str) -> Judged:
@@ -90,7 +91,7 @@ class Judge:
         entries: list[int | None] = []
         for each in unit.candidates:
             try:
-                writes.append(self._write(each.resource, by, may_ask))
+                writes.append(self._write(each, by, may_ask))
                 entries.append(each.entry)
             except FhirError as error:
                 failures.append((each.entry, error))
@@ -106,16 +107,18 @@ class Judge:
             parts = [Part(unit.number, False, (entry,), (write,)) for entry, write in together]
         return Judged(tuple(parts), refused, bool(unit.entries))
 
-    def _write(self, resource: Resource, by: By, may_ask: bool) -> Packed:
+    def _write(self, candidate: Candidate, by: By, may_ask: bool) -> Packed:
+        resource, texts = candidate.resource, candidate.texts
         resource_type = resource["resourceType"]
         error = error_for(self.validator.validate(resource, resource_type=resource_type))
         if error is not None:
             raise error
         if may_ask:
             check_references(resource, self.base_url)
-        derived = self.derive(resource_type, resource)
-        write = Write("PUT", resource_type, resource["id"], resource, derived, by, _NEW, may_create=True)
-        return self.prepare(write)
+        contents, members = (None, None) if texts is None else texts
+        derived = self.derive(resource_type, resource, contents)
+        about = (resource_type, resource["id"], resource, derived, by, _NEW)
+        return self.prepare(Write("PUT", *about, may_create=True, members=members))
 
 
 def request_id(run: str, number: int) -> str:

@@ -19,7 +19,8 @@ from fhirserver.interactions.bundles.criteria import conditional_reference
 from fhirserver.interactions.bundles.links import Links, conditional_references, link_key
 from fhirserver.interactions.load.sources import FILE_LIMIT, Text
 from fhirserver.interactions.writing.candidate import identified
-from fhirserver.model.json import dump, parse
+from fhirserver.model.elements import Elements, Texts
+from fhirserver.model.json import RESOURCE_LIMIT, dump, parse
 from fhirserver.model.outcome import BadRequest, FhirError, NotSupported
 from fhirserver.model.resource import Resource
 from fhirserver.search.query.pairs import parse_query
@@ -32,11 +33,12 @@ _METHODS: Final = ("POST", "PUT", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A resource, under its id, as it is to be. `is_new`: the id is of our making."""
+    """A resource, under its id, as it is to be. `is_new`: the id is of our making. `texts`: of its elements, where they are at hand."""
 
     entry: int | None
     resource: Resource
     is_new: bool = False
+    texts: Texts | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ class Unit:
 
 
 class Units:
-    """Reads the texts of one file."""
+    """Reads the texts of one file, by `elements` where what comes again is to be known."""
 
-    def __init__(self, definitions: Definitions, base_url: str, digest: str) -> None:
+    def __init__(self, definitions: Definitions, base_url: str, digest: str, elements: Elements | None = None) -> None:
+        self._elements = elements
         self._definitions = definitions
         self._base_url = base_url
         self._digest = int(digest[:15], 16)
@@ -73,19 +76,23 @@ class Units:
         try:
             if text.error is not None:
                 raise text.error
-            value = parse(text.data, limit=FILE_LIMIT)
+            value, texts = self._read(text.data)
             if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
                 raise BadRequest(
                     "This is not a resource: a JSON object with a resourceType is needed.", code="structure"
                 )
             if value["resourceType"] == "Bundle" and value.get("type") in UNPACKED:
                 return self._bundle(text, value)
-            candidate = self._candidate(text.number, None, value)
+            candidate = self._candidate(text.number, None, value, texts)
             if b"?" in text.data and not _is_literal(value, self._base_url):
                 return _alone(text, candidate)
             return Unit(text.number, text.end, candidates=(candidate,))
         except FhirError as error:
             return Unit(text.number, text.end, refusals=((None, error),))
+
+    def _read(self, data: bytes) -> tuple[Any, Texts | None]:
+        found = None if self._elements is None or len(data) > RESOURCE_LIMIT else self._elements.read(data)
+        return (parse(data, limit=FILE_LIMIT), None) if found is None else found
 
     def new_id(self, number: int, entry: int | None) -> str:
         """The id of what has none: the file's digest and the place, in the form of a UUID of version 8."""
@@ -94,15 +101,21 @@ class Units:
         text = f"{whole:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
-    def _candidate(self, number: int, entry: int | None, resource: Resource) -> Candidate:
+    def _candidate(self, number: int, entry: int | None, resource: Resource, texts: Texts | None = None) -> Candidate:
         if resource["resourceType"] not in self._definitions.resource_types:
             raise NotSupported("Resources of this type are not stored.")
         id = resource.get("id")
-        if id is None:
-            return Candidate(entry, identified(resource, self.new_id(number, entry)), is_new=True)
+        is_new = id is None
+        if is_new:
+            id = self.new_id(number, entry)
         if not isinstance(id, str):
             raise BadRequest("The id is not a string.", expression=f"{resource['resourceType']}.id", code="structure")
-        return Candidate(entry, identified(resource, id))
+        named = identified(resource, id)
+        if texts is not None:
+            texts.contents["id"] = id
+            if (meta := named.get("meta")) is not resource.get("meta"):
+                texts.contents["meta"] = dump(meta)
+        return Candidate(entry, named, is_new, texts)
 
     def _bundle(self, text: Text, bundle: Resource) -> Unit:
         entries = bundle.get("entry", [])

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fhirserver.access.security.compartments import security_facts
 from fhirserver.definitions import Definitions
@@ -26,10 +26,13 @@ class Derivation:
         self._guards_references = guards_references
         self._now = (self._extractor, 0)
 
-    def __call__(self, resource_type: str, resource: Resource) -> Derived:
+    def __call__(
+        self, resource_type: str, resource: Resource, texts: Mapping[str, str | bytes] | None = None
+    ) -> Derived:
         """What is stored beside a resource of this type."""
         extractor, generation = self._now
-        texts = texts_of(resource)
+        if texts is None:
+            texts = texts_of(resource)
         index, sort = extractor.extract(resource_type, resource, texts)
         if self._guards_references:
             # Those that no search parameter looks at hold a deletion up as well.

@@ -203,6 +203,8 @@ def _is_full(found: dict[str, Read]) -> bool:
         return False
     if number & (number - 1) or _FULL in found:
         return _FULL in found
+    if sum(len(words) for words, _ in found.values()) < _WORDS:
+        return False
     if len(set[str]().union(*(words for words, _ in found.values()))) < _WORDS:
         return False
     found[_FULL] = ({}, "")  # behind what is kept

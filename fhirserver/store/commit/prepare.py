@@ -41,6 +41,7 @@ _DIGITS_END: Final = 10**34
 _LOWEST_EXPONENT: Final = -6176
 _HIGHEST_EXPONENT: Final = 6111
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MEMBER: Final = 500
 _INSTANT: Final = 24
 """Characters of an instant in milliseconds."""
 
@@ -71,6 +72,9 @@ async def prepare_beside(write: Write, *, native_copy: bool) -> Prepared:
 
 def _tail(write: Write) -> bytes:
     """The text of what is not in the head."""
+    resource, members = write.resource, write.members
+    if resource is not None and members is not None:
+        return b"{%b}" % b",".join([members[key] for key in resource if key not in _HEAD])
     return json.dump({key: value for key, value in (write.resource or {}).items() if key not in _HEAD})
 
 
@@ -82,12 +86,21 @@ def _encoded(write: Write, tail: bytes, native_copy: bool) -> Prepared:
     if length > TEXT_LIMIT:
         raise TooLarge(f"The resource's text is longer than {TEXT_LIMIT} bytes.")
     facts = facts_of(write.method, write.by, write.derived)
-    native_tail = _native(tail) if native_copy else None
+    native_tail = _native_tail(write, tail) if native_copy else None
     native_meta = _native(b"{%b}" % meta)[4:-1] if native_copy and meta else b""
     size = length + len(facts) + (len(native_tail) if native_tail is not None else 0)
     if size > BSON_LIMIT:
         raise TooLarge(f"The resource with its search values is longer than {BSON_LIMIT} bytes.")
     return Prepared(write, b"," + meta if meta else b"", native_meta, tail, native_tail, facts, size)
+
+
+def _native_tail(write: Write, tail: bytes) -> bytes:
+    """The native copy of what is not in the head; most of its elements are known where their texts are at hand."""
+    resource, members = write.resource, write.members
+    if resource is None or members is None:
+        return _native(tail)
+    parts = [_native_member(members[key]) for key in resource if key not in _HEAD]
+    return b"%b%b\0" % (_int32(sum(map(len, parts)) + 5), b"".join(parts))
 
 
 def _meta(write: Write) -> bytes:
@@ -185,6 +198,20 @@ def finish(
 def native(text: bytes) -> RawBSONDocument:
     """The native copy of a whole text."""
     return RawBSONDocument(_native(text))
+
+
+def _native_member(text: bytes) -> bytes:
+    """The native copy of one member of an object."""
+    return _known_member(text) if len(text) <= _MEMBER else _known_member.__wrapped__(text)
+
+
+@lru_cache(maxsize=4_096)
+def _known_member(text: bytes) -> bytes:
+    """Codes, methods and ranges come again and again."""
+    name, _, value = text.partition(b'":')
+    if value.startswith(b'"') and b"\\" not in value:
+        return _string(name[1:], value[1:-1])
+    return _native(b"{%b}" % text)[4:-1]
 
 
 def _native(text: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
@@ -34,8 +34,12 @@ class Derived:
     generation: int = 0
 
 
-Derive = Callable[[str, Resource], Derived]
-"""Computes the derived fields of a resource of this type."""
+class Derive(Protocol):
+    """Computes the derived fields of a resource of this type; `texts` are those of its elements, where the caller has them."""
+
+    def __call__(
+        self, resource_type: str, resource: Resource, texts: Mapping[str, str | bytes] | None = None
+    ) -> Derived: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Write:
     POST creates under a server-made id; PUT updates, or creates at the id if `may_create`; DELETE deletes. `permit` decides which
     current version is visible (`of`) and which may be replaced (`writes`); the candidate was matched by the caller.
     `if_match` holds version ids, or "*". `carries` says of the meta of the version that is replaced whether all of it is in
-    the resource that shall be.
+    the resource that shall be. `members` are the texts of its elements with their names, where they are at hand.
     """
 
     method: Literal["POST", "PUT", "DELETE"]
@@ -59,6 +63,7 @@ class Write:
     if_none_match_any: bool = False
     may_create: bool = False
     companions: tuple[Companion, ...] = field(default=())
+    members: Mapping[str, bytes] | None = field(default=None, repr=False)
     carries: Callable[[Mapping[str, Any]], bool] | None = None
 
 
