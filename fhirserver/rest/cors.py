@@ -16,8 +16,8 @@ from fhirserver.rest.messages.responses import Header
 ANY: Final = "*"
 _MAX_AGE: Final = b"600"
 _SENT: Final = (
-    b"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, "
-    b"X-Request-Id, X-Security-Context"
+    b"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, If-Unmodified-Since, "
+    b"Prefer, X-Request-Id, X-Security-Context"
 )
 _READ: Final = (
     b"Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id, "

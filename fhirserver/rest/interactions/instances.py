@@ -5,19 +5,23 @@ https://hl7.org/fhir/R4/http.html#read
 
 from __future__ import annotations
 
+from typing import Final
+
 from fhirserver.interactions.reading.read import read as read_interaction
 from fhirserver.interactions.reading.vread import vread as vread_interaction
 from fhirserver.interactions.writing.delete import delete as delete_interaction
 from fhirserver.interactions.writing.update import update as update_interaction
-from fhirserver.model.outcome import Issue
+from fhirserver.model.outcome import Gone, Issue, NotFound, PreconditionFailed
 from fhirserver.model.resource import Version
 from fhirserver.rest.interactions import binary
-from fhirserver.rest.messages.preconditions import if_match, if_none_match_any, is_not_modified
+from fhirserver.rest.messages.preconditions import if_match, if_none_match_any, is_not_modified, unmodified_since
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.messages.responses import Answer, of_version, outcome, validators
 from fhirserver.rest.representation.subsets import subset_of, subsetted
 from fhirserver.search.request import WHOLE, Subset
 from fhirserver.store import Written
+
+_MODIFIED: Final = "The resource has changed since the moment that If-Unmodified-Since names."
 
 
 async def read(request: Request) -> Answer:
@@ -46,7 +50,7 @@ async def update(request: Request) -> Answer:
     """`PUT [base]/[type]/[id]`."""
     address = request.address
     content_type = request.content_type()
-    matching, creating = if_match(request.headers), if_none_match_any(request.headers)
+    matching, creating = await to_match(request), if_none_match_any(request.headers)
     is_raw = address.resource_type == "Binary"
     body = await binary.resource(request, address.id) if is_raw else await request.resource()
     written = await update_interaction(
@@ -58,8 +62,22 @@ async def update(request: Request) -> Answer:
 async def delete(request: Request) -> Answer:
     """`DELETE [base]/[type]/[id]`: 204, whether or not there was something to delete."""
     address = request.address
-    await delete_interaction(request.context, address.resource_type, address.id, if_match=if_match(request.headers))
+    await delete_interaction(request.context, address.resource_type, address.id, if_match=await to_match(request))
     return Answer(204)
+
+
+async def to_match(request: Request) -> tuple[str, ...] | None:
+    """The versions of which one must be the current one. Where a date is asked for, it is that which is current now."""
+    since = unmodified_since(request.headers)
+    if since is None:
+        return if_match(request.headers)
+    try:
+        version = await read_interaction(request.context, request.address.resource_type, request.address.id)
+    except (NotFound, Gone):
+        return None  # what is not there has no date that could be later
+    if version.updated.replace(microsecond=0) > since:
+        raise PreconditionFailed(_MODIFIED)
+    return (version.version_id,)
 
 
 def answer_to_write(request: Request, written: Written, content_type: bytes, *, is_new: bool = True) -> Answer:

@@ -10,8 +10,8 @@ from typing import Final
 from fhirserver.interactions.writing.patch import JSON_PATCH, PATCH_TYPES, Patch, read_fhirpath_patch, read_json_patch
 from fhirserver.interactions.writing.patch import patch as patch_interaction
 from fhirserver.model.outcome import UnsupportedMediaType
-from fhirserver.rest.interactions.instances import answer_to_write
-from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
+from fhirserver.rest.interactions.instances import answer_to_write, to_match
+from fhirserver.rest.messages.preconditions import if_none_match_any
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.messages.responses import Answer
 from fhirserver.rest.representation import formats
@@ -24,7 +24,7 @@ async def patch(request: Request) -> Answer:
     """`PATCH [base]/[type]/[id]`."""
     address = request.address
     content_type = request.content_type()
-    matching, creating = if_match(request.headers), if_none_match_any(request.headers)
+    matching, creating = await to_match(request), if_none_match_any(request.headers)
     changes = await sent_patch(request)
     written = await patch_interaction(
         request.context, address.resource_type, address.id, changes, if_match=matching, if_none_match_any=creating

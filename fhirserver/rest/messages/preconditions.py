@@ -1,4 +1,4 @@
-"""Preconditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, and the validators that they speak of.
+"""Preconditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, and the validators that they speak of.
 
 https://hl7.org/fhir/R4/http.html#concurrency and https://www.rfc-editor.org/rfc/rfc9110#section-13
 """
@@ -66,6 +66,12 @@ def if_match(headers: Mapping[bytes, bytes]) -> tuple[str, ...] | None:
     """The versions of which one must be the current one, or None where nothing is asked."""
     header = headers.get(b"if-match")
     return None if header is None else entity_tags(header)
+
+
+def unmodified_since(headers: Mapping[bytes, bytes]) -> datetime | None:
+    """The moment since which nothing may have changed. A date that cannot be read is passed over, and so is one beside a tag."""
+    header = headers.get(b"if-unmodified-since")
+    return None if header is None or b"if-match" in headers else _moment(header)
 
 
 def if_none_match_any(headers: Mapping[bytes, bytes]) -> bool:

@@ -149,6 +149,35 @@ async def test_if_match_on_an_absent_resource_fails(server: Server, new_id: str)
     assert answer.status_code == 412
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_if_unmodified_since_lets_only_who_knows_the_latest_write(
+    server: Server, new_id: str, method: str
+) -> None:
+    """RFC 9110 13.1.4: what changed later is not replaced; what is not there, and a date that is none, hinder nobody."""
+    written = await server.put(patient(new_id))
+    patch = [{"op": "add", "path": "/active", "value": False}]
+    options: dict[str, Any] = {"PUT": {"json": patient(new_id)}, "PATCH": {"json": patch}}.get(method, {})
+
+    async def status(since: str, id: str = new_id, **more: str) -> int:
+        headers = {"if-unmodified-since": since, **more}
+        if method == "PATCH":
+            headers["content-type"] = "application/json-patch+json"
+        return (await server(method, f"/Patient/{id}", headers=headers, **options)).status_code
+
+    old = "Sat, 01 Jan 2000 00:00:00 GMT"
+    assert await status(old) == 412
+    assert (await server("GET", f"/Patient/{new_id}")).headers["etag"] == 'W/"1"'
+    assert await status(old, **{"if-match": 'W/"7"'}) == 412
+    assert await status(old, **{"if-match": 'W/"1"'}) in (200, 204)  # the tag decides where both are sent
+    await server.put(patient(new_id))
+    assert await status("soon") in (200, 204)
+    written = await server.put(patient(new_id))
+    assert await status(written.headers["last-modified"]) in (200, 204)
+    if method == "PUT":
+        options["json"] = patient(f"{new_id}-new")
+        assert await status(old, f"{new_id}-new") == 201
+
+
 async def test_a_conditional_read_says_when_nothing_changed(server: Server, new_id: str) -> None:
     """http.html#cread"""
     written = await server.put(patient(new_id))
