@@ -25,7 +25,7 @@ from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
 from fhirserver.store.commit.attempt import Aborted, insert
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
-from fhirserver.store.commit.fence import Fence
+from fhirserver.store.commit.means import Means
 from fhirserver.store.commit.prepare import Pieces, pieces, prepare, timed
 from fhirserver.store.commit.write import REQUESTS, By, Companion, Derived, Write
 from fhirserver.store.connection.client import DURABLE, Document, Mongo, Query, Session, translated
@@ -94,16 +94,15 @@ class _Slow(Exception):
 class Bulk:
     """Prepares writes, and inserts batches of them."""
 
-    def __init__(self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], native_copy: bool) -> None:
+    def __init__(self, mongo: Mongo, means: Means) -> None:
         self._mongo = mongo
-        self._fence = fence
-        self._clock = clock
-        self._native_copy = native_copy
+        self._means = means
+        self._fence = means.fence
         self._looks = False
 
     def prepare(self, write: Write) -> Packed:
         """The same, as this store keeps it."""
-        return packed(write, native_copy=self._native_copy)
+        return packed(write, native_copy=self._means.native_copy)
 
     async def insert(
         self, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None] = lambda: None
@@ -175,7 +174,7 @@ class Bulk:
 
     def _documents(self, group: Sequence[Packed]) -> dict[str, list[RawBSONDocument]]:
         """All that is to be inserted, by collection: the versions, what goes with them, their feed rows, and one row for their requests."""
-        now = self._clock()
+        now = self._means.clock()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         found: dict[str, list[RawBSONDocument]] = defaultdict(list)
         for each in group:

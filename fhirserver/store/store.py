@@ -12,6 +12,7 @@ from fhirserver.search.registry import Searchable
 from fhirserver.store.bulk import Bulk, Packed
 from fhirserver.store.commit import Committer, Derive, Seal, Write, Written, request_rows
 from fhirserver.store.commit.fence import Fence
+from fhirserver.store.commit.means import Means
 from fhirserver.store.connection.client import QUERY_MS, Mongo, translated
 from fhirserver.store.cursor import Seal as CursorSeal
 from fhirserver.store.cursor import new_key
@@ -59,12 +60,11 @@ class Store(Reads):
         super().__init__(mongo, Layout(mongo))
         self._clock = clock
         self.fence = Fence(derive)
-        self._committer = Committer(mongo, self.fence, clock=clock, seal=seal, native_copy=native_copy)
-        self._bulk = Bulk(mongo, self.fence, clock=clock, native_copy=native_copy)
         self.pace = Pace()
-        self._transactor = Transactor(
-            mongo, self._layout, self.fence, self.pace, clock=clock, seal=seal, native_copy=native_copy
-        )
+        means = Means(self.fence, clock, seal, native_copy)
+        self._committer = Committer(mongo, means)
+        self._bulk = Bulk(mongo, means)
+        self._transactor = Transactor(mongo, self._layout, means, self.pace)
         self._reindexer = Reindexer(mongo, self.documents(LAYOUT_ROWS), derive, native_copy)
         self.native_copy = native_copy
         self._is_started = False

@@ -13,7 +13,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Final, TypeVar
 
 import pymongo
@@ -24,10 +23,10 @@ from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
 from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
-from fhirserver.store.commit.fence import Fence
+from fhirserver.store.commit.means import Means
 from fhirserver.store.commit.meta import Behind
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
-from fhirserver.store.commit.write import Seal, Write, Written
+from fhirserver.store.commit.write import Write, Written
 from fhirserver.store.connection.bound import Bound
 from fhirserver.store.connection.client import DURABLE, Document, Mongo, Session, translated
 from fhirserver.store.history.feed import COMMIT_BOUND
@@ -76,21 +75,12 @@ class Tx(Reads):
     """What the body of a transaction works with. It sees its own writes; nobody else does before the commit."""
 
     def __init__(
-        self,
-        mongo: Bound,
-        layout: Layout,
-        attempt: Attempt,
-        fence: Fence,
-        pace: Pace,
-        *,
-        native_copy: bool,
-        check_ids: bool,
+        self, mongo: Bound, layout: Layout, attempt: Attempt, means: Means, pace: Pace, *, check_ids: bool
     ) -> None:
         super().__init__(mongo, layout)
         self._attempt = attempt
-        self._fence = fence
+        self._means = means
         self._pace = pace
-        self._native_copy = native_copy
         self._check_ids = check_ids
         self.has_written = False
 
@@ -108,10 +98,10 @@ class Tx(Reads):
 
     async def write(self, writes: Sequence[Write]) -> list[Written | None]:
         """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be, or Outdated."""
-        prepared: list[Prepared] = []
+        means, prepared = self._means, list[Prepared]()
         for write in writes:
             await self._pace.step()
-            prepared.append(await prepare_beside(self._fence.fresh(write), native_copy=self._native_copy))
+            prepared.append(await prepare_beside(means.fence.fresh(write), native_copy=means.native_copy))
         outcomes = await self._attempt.run(prepared, check_ids=self._check_ids, whole=True)
         done: list[Written | None] = []
         metas: dict[int, Document] = {}
@@ -165,24 +155,12 @@ class _Turns:
 class Transactor:
     """Runs transactions, each in a session of its own."""
 
-    def __init__(
-        self,
-        mongo: Mongo,
-        layout: Layout,
-        fence: Fence,
-        pace: Pace,
-        *,
-        clock: Callable[[], datetime],
-        seal: Seal,
-        native_copy: bool,
-    ) -> None:
+    def __init__(self, mongo: Mongo, layout: Layout, means: Means, pace: Pace) -> None:
         self._mongo = mongo
-        self._fence = fence
+        self._means = means
+        self._fence = means.fence
         self._pace = pace
         self._layout = layout
-        self._clock = clock
-        self._seal = seal
-        self._native_copy = native_copy
         self._room = asyncio.Semaphore(SIDE_BY_SIDE)
         self._turns = _Turns()
         self._waiting = 0
@@ -245,16 +223,8 @@ class Transactor:
         self, session: Session, body: Body[T], keys: Collection[str], deadline: float, *, check_ids: bool
     ) -> T:
         mongo = Bound(self._mongo, session, deadline)
-        attempt = Attempt(mongo, session, self._clock, self._seal)
-        tx = Tx(
-            mongo,
-            self._layout,
-            attempt,
-            self._fence,
-            self._pace,
-            native_copy=self._native_copy,
-            check_ids=check_ids,
-        )
+        attempt = Attempt(mongo, session, self._means.clock, self._means.seal)
+        tx = Tx(mongo, self._layout, attempt, self._means, self._pace, check_ids=check_ids)
         try:
             await session.start_transaction(write_concern=DURABLE)
             if keys:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -21,9 +20,9 @@ import pymongo
 from fhirserver.model.outcome import Conflict, FhirError, Unavailable
 from fhirserver.store.commit.attempt import Attempt, Outcome, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
-from fhirserver.store.commit.fence import Fence
+from fhirserver.store.commit.means import Means
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
-from fhirserver.store.commit.write import Seal, Write, Written
+from fhirserver.store.commit.write import Write, Written
 from fhirserver.store.connection.client import DURABLE, Mongo, Session, fresh, translated
 from fhirserver.store.history.feed import COMMIT_BOUND
 
@@ -53,14 +52,10 @@ class _Waiting:
 class Committer:
     """The queue of writes, and the one task that commits them."""
 
-    def __init__(
-        self, mongo: Mongo, fence: Fence, *, clock: Callable[[], datetime], seal: Seal, native_copy: bool
-    ) -> None:
+    def __init__(self, mongo: Mongo, means: Means) -> None:
         self._mongo = mongo
-        self._fence = fence
-        self._clock = clock
-        self._seal = seal
-        self._native_copy = native_copy
+        self._means = means
+        self._fence = means.fence
         self._queue: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
@@ -69,7 +64,7 @@ class Committer:
         """The write, once it is on disk; None if there was nothing to delete."""
         if len(self._queue) + len(self._alone) >= QUEUE:
             raise Unavailable("Too many writes are waiting. Try again later.")
-        prepared = await prepare_beside(write, native_copy=self._native_copy)
+        prepared = await prepare_beside(write, native_copy=self._means.native_copy)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(prepared, loop.create_future(), loop.time() + COMMIT_BOUND.total_seconds())
         self._queue.append(waiting)
@@ -125,7 +120,7 @@ class Committer:
     async def _fly(self, session: Session, group: Sequence[_Waiting]) -> None:
         await self._fence.opened()
         with self._fence.flight():
-            fresh = partial(self._fence.freshly, native_copy=self._native_copy)
+            fresh = partial(self._fence.freshly, native_copy=self._means.native_copy)
             await self._commit(session, [replace(each, prepared=fresh(each.prepared)) for each in group])
 
     async def _commit(self, session: Session, group: Sequence[_Waiting], *, once: bool = False) -> None:
@@ -183,7 +178,7 @@ class Committer:
         left = max(waiting.deadline for waiting in group) - asyncio.get_running_loop().time()
         if left <= 0:
             raise Unavailable
-        attempt = Attempt(self._mongo, session, self._clock, self._seal)
+        attempt = Attempt(self._mongo, session, self._means.clock, self._means.seal)
         try:
             with pymongo.timeout(left):
                 await session.start_transaction(write_concern=DURABLE)
