@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search_filter.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fhirserver.model.outcome import BadRequest
@@ -22,22 +23,27 @@ if TYPE_CHECKING:
 
 def filtered(reader: Reader, resource_type: str, text: str) -> Expression:
     """What a filter asks of resources of this type. Raises BadRequest, with the place of what is wrong, or TooCostly."""
-    return _compiled(reader, resource_type, language.parse(text))
+
+    def asked(comparison: Comparison) -> Expression:
+        try:
+            return _compared(reader, resource_type, comparison, comparison.steps)
+        except Unsupported as reason:
+            raise BadRequest(f"The filter, at character {comparison.place}: {reason}", code="not-supported") from None
+
+    return _joined(language.parse(text), asked)
 
 
-def _compiled(reader: Reader, resource_type: str, node: Node) -> Expression:
+def _joined(node: Node, asked: Callable[[Comparison], Expression]) -> Expression:
+    """The conditions, joined as the filter joins them."""
     match node:
         case Both(left, right):
-            return all_of(_compiled(reader, resource_type, left), _compiled(reader, resource_type, right))
+            return all_of(_joined(left, asked), _joined(right, asked))
         case Either(left, right):
-            return any_of(_compiled(reader, resource_type, left), _compiled(reader, resource_type, right))
+            return any_of(_joined(left, asked), _joined(right, asked))
         case Negation(term):
-            return negate(_compiled(reader, resource_type, term))
+            return negate(_joined(term, asked))
         case Comparison():
-            try:
-                return _compared(reader, resource_type, node, node.steps)
-            except Unsupported as reason:
-                raise BadRequest(f"The filter, at character {node.place}: {reason}", code="not-supported") from None
+            return asked(node)
 
 
 def _compared(reader: Reader, resource_type: str, node: Comparison, steps: tuple[Step, ...]) -> Expression:
@@ -57,12 +63,4 @@ def _compared(reader: Reader, resource_type: str, node: Comparison, steps: tuple
 
 def _within(reader: Reader, resource_type: str, node: Node) -> Expression:
     """A filter in brackets: a type that it cannot be asked of is not meant."""
-    match node:
-        case Both(left, right):
-            return all_of(_within(reader, resource_type, left), _within(reader, resource_type, right))
-        case Either(left, right):
-            return any_of(_within(reader, resource_type, left), _within(reader, resource_type, right))
-        case Negation(term):
-            return negate(_within(reader, resource_type, term))
-        case Comparison():
-            return _compared(reader, resource_type, node, node.steps)
+    return _joined(node, lambda comparison: _compared(reader, resource_type, comparison, comparison.steps))
