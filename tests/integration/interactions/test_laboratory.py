@@ -52,7 +52,7 @@ async def patient(server: Server) -> int:
 
 async def enrolled(gated: Server, *may: str) -> Laboratory:
     number = made_up()
-    token = await headers(gated, user=f"Organization/laboratory-{number}", scope=laboratory.SCOPE, may=may)
+    token = await headers(gated, user=f"Organization/laboratory-{number}", scope=laboratory.SCOPE, may=frozenset(may))
     return Laboratory(gated, token, number)
 
 

@@ -109,7 +109,9 @@ async def test_a_request_is_one_line_without_ids_or_query(settings: Settings, co
             await client.get(f"/fhir/Patient?name={new_id}", headers={"x-request-id": "r-2"})
             await client.request(new_id.upper(), "/fhir/Patient", headers={"x-request-id": "r-3"})
             for type in ("batch", "transaction", "document"):
-                await client.post("/fhir", json={"resourceType": "Bundle", "type": type}, headers={"x-request-id": type})
+                await client.post(
+                    "/fhir", json={"resourceType": "Bundle", "type": type}, headers={"x-request-id": type}
+                )
     written = configured.getvalue().decode()
     assert new_id.lower() not in written.lower()
     shown = [
