@@ -19,7 +19,7 @@ from typing import Any, Final
 from fhirserver.access import reasons
 from fhirserver.access.gate.actors import Actors, ActorsOf, Remembered, actors_of
 from fhirserver.access.gate.effect import effective, permit_only
-from fhirserver.access.gate.facts import DECIDING, PastFacts, Row, is_live, owners_of, rows_where, security
+from fhirserver.access.gate.facts import DECIDING, PastFacts, Row, is_live, security
 from fhirserver.access.gate.reach import Decided, Reads, Writes, visible
 from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.together import Party, Sought, Together
@@ -37,7 +37,7 @@ from fhirserver.search.permit import Permit
 MAX_OWNERS: Final = 5_000
 """Owners that a search without a patient may reach."""
 ROWS_PER_OWNER: Final = 2
-"""Consents, or Appointments, that are looked through for each of these owners."""
+"""Consents that are looked through for each of these owners; of more only the owners are asked for."""
 SHARED_OWNERS: Final = 1_000
 """Owners in a permit that the reads of one turn share; past it each id has its own."""
 _OF_VERSIONS: Final = frozenset(("vread", "history-instance"))
@@ -272,11 +272,7 @@ class _Decision:
         """The patients with a Consent that permits one of the actors, and those of Appointments in which she takes part."""
         try:
             named, appointments = await asyncio.gather(self._naming(actors), self._appointments(actors))
-            owners = {
-                rule["patient"]
-                for rule in map(effective, named)
-                if verdict((permit_only(rule),), actors.permits, frozenset(), self._now).reads
-            } | owners_of(appointments)
+            owners = named | appointments
             if len(owners) > self._max_owners:
                 raise TooCostly(reasons.TOO_MANY_OWNERS)
         except TooCostly:
@@ -284,26 +280,34 @@ class _Decision:
                 raise TooCostly(reasons.TOO_MANY_OWNERS) from None
             self.reasons.append(reasons.NARROWED)
             return frozenset()
-        return frozenset(owners)
+        return owners
 
-    async def _naming(self, actors: Actors) -> list[dict[str, Any]]:
+    async def _naming(self, actors: Actors) -> frozenset[str]:
         if not actors.permits:
-            return []
+            return frozenset()
         naming = all_of(
             In("security.rule.actors", actors.permits),
             Range("security.rule.permit.low", None, self._now),
             Range("security.rule.permit.high", self._now, None),
         )
-        return await rows_where(self._facts, "Consent", naming, ROWS_PER_OWNER * self._max_owners)
+        most = ROWS_PER_OWNER * self._max_owners
+        rows = await self._facts.facts("Consent", naming, DECIDING, limit=most + 1)
+        if len(rows) > most:
+            # One patient may name her as often as she likes; how many patients there are is what counts.
+            return await self._facts.owners("Consent", naming, DECIDING, limit=self._max_owners + 1)
+        rules = map(effective, rows)
+        permits = actors.permits
+        reading = (each for each in rules if verdict((permit_only(each),), permits, frozenset(), self._now).reads)
+        return frozenset(each["patient"] for each in reading)
 
-    async def _appointments(self, actors: Actors) -> list[dict[str, Any]]:
+    async def _appointments(self, actors: Actors) -> frozenset[str]:
         request = self._request
         if not actors.takes_part or (request.resource_type != "Appointment" and not request.includes):
-            return []
+            return frozenset()
         taking_part: Expression = In("security.actors", actors.takes_part)
         if request.criteria is not None and not request.includes:
             taking_part = all_of(taking_part, request.criteria)  # a day of hers instead of all her years
-        return await rows_where(self._facts, "Appointment", taking_part, ROWS_PER_OWNER * self._max_owners)
+        return await owners_where(self._facts, "Appointment", taking_part)
 
     def _decided(self, actors: Actors, rules: Rules) -> Decided:
         verdicts = {owner: verdict(each, actors.permits, actors.denies, self._now) for owner, each in rules.items()}

@@ -12,7 +12,7 @@ from fhirserver.access.gate import weighing
 from fhirserver.access.gate.weighing import weighable
 from fhirserver.search.match import match
 from tests.fakes.gate import DOCTOR, A, World, denies, permits
-from tests.fakes.records import observation
+from tests.fakes.records import observation, resource
 
 
 @given(st.lists(st.frozensets(st.sampled_from("abcdefghij"), max_size=8), max_size=6), st.integers(1, 8))
@@ -88,3 +88,19 @@ async def test_old_versions_of_more_owners_than_a_search_reaches_are_shown_as_ea
     past = world.facts.past["Observation", "1"]
     assert world.facts.seen(permit, "Observation") == {"1"}
     assert [match(permit.of("Observation"), row) for row in past] == [True, *[False] * 5]
+
+
+async def test_a_patient_who_names_a_clinic_ten_thousand_times_is_one_patient() -> None:
+    """The attack: so many Consents to one organisation that none of its doctors can search without a patient any more."""
+    flood = [permits("Practitioner/d", patient="b", id=f"b{n}") for n in range(30)]
+    world = World(observation("1", "a"), observation("2", "b"), *flood, permits("Practitioner/d"), max_owners=5)
+    assert await world.finds(DOCTOR, "Observation") == {"1", "2"}
+
+
+async def test_appointments_with_the_same_patients_are_no_more_patients() -> None:
+    def appointment(number: int) -> dict[str, object]:
+        people = [{"actor": {"reference": each}, "status": "accepted"} for each in ("Patient/a", "Practitioner/d")]
+        return resource("Appointment", f"x{number}", status="booked", participant=people)
+
+    world = World(*map(appointment, range(30)), max_owners=5)
+    assert len(await world.finds(DOCTOR, "Appointment")) == 30
