@@ -210,18 +210,24 @@ class _Reader:
         return Sent(index, method, entry.get("fullUrl"), request, route)
 
     def _address(self, url: str) -> tuple[Address, bytes]:
-        """The address, relative to the base or absolute on it, and its query."""
+        """The address, relative to the base or absolute on it (under any name by which this request came), and its query."""
         if len(url) > URL_BOUND:
             raise BadRequest(f"The address is longer than {URL_BOUND} characters.", code="too-long")
         path, _, query = url.partition("?")
         _, scheme, rest = path.partition("://")
         if scheme:
-            _, _, own = self._request.context.services.base_url.partition("://")
-            if rest.lower() != own.lower() and not rest.lower().startswith(f"{own.lower()}/"):
-                raise BadRequest("The address is not on this server.")
-            path = rest[len(own) :]
+            path = self._on_this_server(rest)
         address = self._addresses.parse(f"/fhir/{path.removeprefix('/')}".encode())
         return address, query.encode()
+
+    def _on_this_server(self, rest: str) -> str:
+        """What follows the base in an absolute address without its scheme."""
+        host, _, root = self._request.context.services.base_url.partition("://")[2].partition("/")
+        for name in (host, self._request.headers.get(b"host", b"").decode("latin-1")):
+            own = f"{name}/{root}".lower()
+            if rest.lower() == own or rest.lower().startswith(f"{own}/"):
+                return rest[len(own) :]
+        raise BadRequest("The address is not on this server.")
 
 
 def _conditions(asked: Mapping[str, Any]) -> dict[bytes, bytes]:
