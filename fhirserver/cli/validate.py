@@ -47,7 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="profiles, extensions, value sets and code systems beside R4's own, in the same forms",
+        help="profiles, extensions, value sets and code systems beside R4's and this server's own, in the same forms",
     )
 
 

@@ -125,4 +125,7 @@ def _claim(item: Item, claim: Item, session: Session, check: Check) -> Iterator[
         yield from check.issues(item, profile)
 
 
-_UNKNOWN: Final = "is not known here: the resource was not held against it. Store it as a StructureDefinition."
+_UNKNOWN: Final = (
+    "is not known here: the resource was not held against it. Give its StructureDefinition: store it on the server, or name "
+    "its file with --known at the command line."
+)

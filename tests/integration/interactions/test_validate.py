@@ -21,6 +21,11 @@ RESOURCES: list[dict[str, Any]] = [
     {"resourceType": "Patient", "gender": "x", "contact": [{"gender": "male"}], "birthDate": "1990-02-30"},
     {"resourceType": "Observation", "status": "final", "valueQuantity": {"value": 1}, "component": [{}]},
     {"resourceType": "Basic", "code": {"text": "a"}, "meta": {"profile": ["http://x.example/p"]}},
+    {
+        "resourceType": "Patient",
+        "meta": {"profile": ["https://fhirserver.example/StructureDefinition/ru-patient"]},
+        "birthDate": "2999-01-01",
+    },
     {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": {"resourceType": "Patient", "a": 1}}]},
     {"resourceType": "Organization", "contained": [{"resourceType": "Patient", "id": "p"}]},
 ]
@@ -42,6 +47,15 @@ async def test_the_command_prints_what_the_operation_answers(
         f"{file}: {each['severity']}:{place} {each['diagnostics']}" for each, place in zip(issues, places, strict=True)
     ]
     assert capsys.readouterr().out.splitlines() == expected
+
+
+async def test_a_profile_of_our_own_is_known_without_being_stored_and_knows_the_time(server: Server) -> None:
+    born = {"resourceType": "Patient", "birthDate": "2999-01-01"}
+    query = "profile=https://fhirserver.example/StructureDefinition/ru-patient"
+    found = (await server("POST", f"/Patient/$validate?{query}", json=born)).json()["issue"]
+    said = [each["diagnostics"] for each in found if each.get("expression") == ["Patient.birthDate"]]
+    assert len(said) == 1
+    assert said[0].startswith("ru-pat-8: The date of birth does not lie in the future.")
 
 
 async def test_many_rehearsals_beside_a_write_disturb_nobody(server: Server, new_id: str) -> None:
