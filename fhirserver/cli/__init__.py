@@ -10,7 +10,8 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from threading import current_thread, main_thread
 from typing import NoReturn
@@ -42,11 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if name in words:
             import_module(f"fhirserver.cli.{name}").arguments(command)
     arguments = parser.parse_args(words)
-    if current_thread() is main_thread():
-        # Told to end, a command leaves as it does by itself: what it started is stopped. `serve` has signals of its own besides.
-        signal.signal(signal.SIGTERM, _told)
     try:
-        with explained():
+        with _told_to_end(), explained():
             return int(import_module(f"fhirserver.cli.{arguments.command}").run(arguments) or 0)
     except Failure as failure:
         print(f"fhirserver {arguments.command}: {failure}", file=sys.stderr)
@@ -55,5 +53,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _told(number: int, _: object) -> NoReturn:
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Told to end, a command leaves as it does by itself: what it started is stopped. `serve` has signals of its own besides."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)

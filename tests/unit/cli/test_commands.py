@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from fhirserver.cli import COMMANDS, main
+from fhirserver.cli import COMMANDS, fhirpath, main
 
 
 def test_help_shows_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,3 +80,23 @@ def test_a_wrong_command_line_is_refused(words: list[str], capsys: pytest.Captur
         main(words)
     assert ended.value.code == 2
     assert "usage: fhirserver" in capsys.readouterr().err
+
+
+def test_told_to_end_a_command_stops_what_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bench or a load that was told to end left its mongod behind."""
+    left: list[str] = []
+
+    def run(_: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            left.append("stopped")
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(fhirpath, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        main(["fhirpath", "1"])
+    assert (ended.value.code, left) == (128 + signal.SIGTERM, ["stopped"])
+    assert signal.getsignal(signal.SIGTERM) == before
