@@ -55,9 +55,8 @@ class Layout:
             present = set(await self._mongo.database.list_collection_names())
             await self._create(FEED, _FEED_INDEXES)
             await self._create(LAYOUT_ROWS, [])
-        for resource_type in types:
-            if resource_type not in present:
-                await self.ensure(resource_type)
+        # Side by side: most of the time of each is the journal's.
+        await asyncio.gather(*(self.ensure(each) for each in types if each not in present))
         # Those with data may need a new index built: the server serves meanwhile, and says that it is not ready.
         for resource_type in _types(present):
             missing = await self._missing(resource_type)
