@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Final
+
+from fhirserver.model.remembered import remembered
 
 BEGINNING: Final = -(10**18)
 """The low end of an interval without one: before every date that can be written."""
@@ -32,13 +33,9 @@ LONGEST: Final = 40
 """Characters of a date that is remembered: there may be any number of digits in a second."""
 
 
+@remembered(8_192, longest=LONGEST)
 def interval(value: str) -> tuple[int, int]:
     """The first and the last microsecond of a date, dateTime or instant as written. Raises ValueError."""
-    return _interval(value) if len(value) <= LONGEST else _interval.__wrapped__(value)
-
-
-@lru_cache(8_192)
-def _interval(value: str) -> tuple[int, int]:
     match = _WRITTEN.fullmatch(value)
     if match is None:
         raise ValueError("Not a date: write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a zone.")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 
 from fhirserver.fhirpath.errors import Misuse
 from fhirserver.fhirpath.values.nodes import CALENDAR_CODES, Amount
 from fhirserver.model.dates import LONGEST, days_in_month, interval
+from fhirserver.model.remembered import remembered
 
 DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 DATETIME = re.compile(
@@ -29,16 +29,12 @@ SECONDS_OF = {
 }  # fmt: skip
 
 
+@remembered(4_096, longest=LONGEST)
 def span(value: str) -> tuple[int, int, int] | None:
     """First and last microsecond, and the number of parts that are written (seconds and fractions count as one).
 
     None if it is not a date.
     """
-    return _span(value) if len(value) <= LONGEST else _span.__wrapped__(value)
-
-
-@lru_cache(4096)
-def _span(value: str) -> tuple[int, int, int] | None:
     match = DATETIME.fullmatch(value)
     if match is None:
         return None

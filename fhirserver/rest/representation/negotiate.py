@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from fhirserver.model.outcome import BadRequest, NotAcceptable, UnsupportedMediaType
+from fhirserver.model.remembered import remembered
 
 FHIR_JSON: Final = "application/fhir+json"
 FHIR_XML: Final = "application/fhir+xml"
@@ -66,13 +67,9 @@ class Preferences:
     lenient: bool = False
 
 
+@remembered(1_024, longest=LONGEST)
 def media_ranges(accept: str) -> tuple[MediaRange, ...]:
     """The members of an `Accept` header, as written. Members that cannot be read are left out."""
-    return _media_ranges(accept) if len(accept) <= LONGEST else _media_ranges.__wrapped__(accept)
-
-
-@lru_cache(maxsize=1024)
-def _media_ranges(accept: str) -> tuple[MediaRange, ...]:
     found = []
     for member in accept.split(",")[:_ACCEPT_BOUND]:
         type, parameters = media_type(member)
@@ -153,13 +150,9 @@ def sent_format(content_type: str | None) -> Literal["json", "xml"]:
     return "xml" if type in XML_TYPES else "json"
 
 
+@remembered(256, longest=LONGEST)
 def preferences(prefer: str) -> Preferences:
     """Read a `Prefer` header; what is unknown is passed over, as RFC 7240 wants it."""
-    return _preferences(prefer) if len(prefer) <= LONGEST else _preferences.__wrapped__(prefer)
-
-
-@lru_cache(maxsize=256)
-def _preferences(prefer: str) -> Preferences:
     said: dict[str, str] = {}
     for member in prefer.replace(";", ",").split(","):
         name, _, value = member.partition("=")

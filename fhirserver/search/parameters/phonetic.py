@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from fhirserver.model.remembered import remembered
 from fhirserver.search.expression import Expression, In, all_of, any_of
 from fhirserver.search.parameters import string
 from fhirserver.search.parameters.term import Circumstances, Indexed, Node, Term
@@ -59,10 +60,10 @@ def indexed(nodes: list[Node], circumstances: Circumstances) -> Indexed | None:
 
 def sounds(text: str) -> list[str]:
     """How the words of a text sound."""
-    return list(_sounds(text) if len(text) <= _CACHED else _sounds.__wrapped__(text))
+    return list(_sounds(text))
 
 
-@lru_cache(8_192)
+@remembered(8_192, longest=_CACHED)
 def _sounds(text: str) -> tuple[str, ...]:
     return tuple(sound for word in string.fold(text).split() if (sound := _sound(word[:_LONGEST])))
 

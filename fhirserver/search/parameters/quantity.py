@@ -31,9 +31,11 @@ UCUM = "http://unitsofmeasure.org"
 CURRENCIES = "urn:iso:std:iso:4217"
 
 _FAR = 1_000
-_SHORT = 400
-_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """The powers of ten that are converted: exact arithmetic with greater ones takes long, and measures nothing."""
+_SHORT = 400
+"""Characters of units and systems that are remembered."""
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
+"""A number of SampledData."""
 _CONTEXT = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _EXACT = Context(prec=2_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 

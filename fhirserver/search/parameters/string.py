@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from fhirserver.model.remembered import remembered
 from fhirserver.search.expression import All, Containing, Expression, In, Prefixed, all_of, any_of
 from fhirserver.search.parameters.term import MAX_PATTERN, Circumstances, Indexed, Node, Term
 
@@ -66,14 +67,14 @@ def endings(texts: Iterable[str]) -> list[str]:
     """What these folded texts end with, from each of their letters on, cut to a few characters."""
     found: dict[str, None] = {}
     for text in texts:
-        found.update(dict.fromkeys(_ends(text) if len(text) <= _SORTED_LENGTH else _ends.__wrapped__(text)))
+        found.update(dict.fromkeys(_ends(text)))
         if len(found) > _ENDINGS:
             return [OVERLONG]
     return list(found)
 
 
 # Names come again and again.
-@lru_cache(8_192)
+@remembered(8_192, longest=_SORTED_LENGTH)
 def _ends(text: str) -> tuple[str, ...]:
     return tuple(text[start : start + _ENDING] for start in range(min(len(text), _ENDINGS + 1)) if text[start] != " ")
 

@@ -24,6 +24,7 @@ from bson.raw_bson import RawBSONDocument
 from fhirserver.model import json
 from fhirserver.model.dates import instant
 from fhirserver.model.outcome import TooLarge
+from fhirserver.model.remembered import remembered
 from fhirserver.store.commit.write import By, Derived, Write
 from fhirserver.store.connection.client import Document
 from fhirserver.store.layout import labels
@@ -200,14 +201,9 @@ def native(text: bytes) -> RawBSONDocument:
     return RawBSONDocument(_native(text))
 
 
+@remembered(4_096, longest=_MEMBER)
 def _native_member(text: bytes) -> bytes:
-    """The native copy of one member of an object."""
-    return _known_member(text) if len(text) <= _MEMBER else _known_member.__wrapped__(text)
-
-
-@lru_cache(maxsize=4_096)
-def _known_member(text: bytes) -> bytes:
-    """Codes, methods and ranges come again and again."""
+    """The native copy of one member of an object. Codes, methods and ranges come again and again."""
     name, _, value = text.partition(b'":')
     if value.startswith(b'"') and b"\\" not in value:
         return _string(name[1:], value[1:-1])
