@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from fhirserver.model.json import parse
+
 Resource = dict[str, Any]
 """A resource as parsed JSON: str, int, bool, `Number` for decimals, list, dict."""
 
@@ -35,6 +37,12 @@ class Version(NamedTuple):
     def deleted(self) -> bool:
         """Whether this version is a deletion."""
         return self.json is None
+
+    def parsed(self) -> Resource:
+        """The resource, read from the text, and the caller's to change; {} for a deletion."""
+        text = self.json or b"{}"
+        found: Resource = parse(text, limit=len(text))
+        return found
 
     @property
     def version_id(self) -> str:

@@ -20,7 +20,7 @@ from fhirserver.interactions.graphql.budget import Budget
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.reading.search import search_type
 from fhirserver.interactions.reading.vread import vread
-from fhirserver.model.json import dump, parse
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Gone, Issue, NotFound
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
@@ -55,8 +55,7 @@ class Held:
     @cached_property
     def place(self) -> Place:
         """The resource, as the place of its elements."""
-        text = self.version.json or b"{}"
-        return Place(parse(text, limit=len(text)), f"{self.version.resource_type}/{self.version.id}")
+        return Place(self.version.parsed(), f"{self.version.resource_type}/{self.version.id}")
 
 
 @dataclass(frozen=True, slots=True)

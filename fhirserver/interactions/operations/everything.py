@@ -22,7 +22,6 @@ from fhirserver.interactions.operations.operation import Invocation, Level, Oper
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.reading.search import OTHER_COUNT
 from fhirserver.model.dates import interval, moment
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Issue
 from fhirserver.model.reference import Reference, local_references
 from fhirserver.model.resource import Version
@@ -69,7 +68,7 @@ def _patients(context: Context, version: Version) -> frozenset[str]:
     """Whose record it is, as far as the resource says: the gate then decides for these."""
     if version.resource_type == "Patient":
         return frozenset((version.id,))
-    resource = parse(version.json or b"{}", limit=len(version.json or b"{}"))
+    resource = version.parsed()
     subject = resource.get("subject", {}).get("reference", "")
     found = Reference.parse(subject, context.services.base_url).local or ""
     return frozenset((found.removeprefix("Patient/"),)) if found.startswith("Patient/") else frozenset()
@@ -241,7 +240,7 @@ class _Walk:
         base_url, definitions = self.context.services.base_url, self.context.services.definitions
         found: defaultdict[str, set[str]] = defaultdict(set)
         for version in matches:
-            resource = parse(version.json or b"{}", limit=len(version.json or b"{}"))
+            resource = version.parsed()
             for reference in (*local_references(resource, base_url), *_contents(resource, base_url)):
                 resource_type, _, id = reference.partition("/")
                 if resource_type in definitions.resource_types:

@@ -13,7 +13,6 @@ from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.reading.read import read
-from fhirserver.model.json import parse
 from fhirserver.model.resource import Resource
 
 _NONE: Final = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "not-applicable"}
@@ -22,9 +21,7 @@ _NONE: Final = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reas
 async def meta(context: Context, invocation: Invocation) -> Resource:
     """The meta, as the one parameter of the answer."""
     if invocation.level is Level.INSTANCE:
-        version = await read(context, invocation.resource_type, invocation.id)
-        text = version.json or b"{}"
-        found = parse(text, limit=len(text))["meta"]
+        found = (await read(context, invocation.resource_type, invocation.id)).parsed()["meta"]
     else:
         found = await _in_use(context, invocation)
     return {"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": found}]}

@@ -15,7 +15,6 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.writing.patch import patch
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Forbidden
 from fhirserver.model.resource import Resource
 
@@ -53,9 +52,7 @@ async def _changed(context: Context, invocation: Invocation, change: _Change) ->
         version = (await patch(context, type, id, change)).version
     except _NothingToDo:
         version = await read(context, type, id)
-    text = version.json or b"{}"
-    meta = parse(text, limit=len(text))["meta"]
-    return {"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": meta}]}
+    return {"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": version.parsed()["meta"]}]}
 
 
 class _NothingToDo(Exception):

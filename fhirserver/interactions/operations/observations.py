@@ -6,13 +6,12 @@ https://hl7.org/fhir/R4/observation.html
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.search import permit_of
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.dates import BEGINNING, interval
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import TooCostly
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.request import SearchRequest, SortKey
@@ -63,14 +62,9 @@ async def gather(context: Context, request: SearchRequest) -> list[Gathered]:
     position = None
     while True:
         page = await context.reads.find(asked, permit, position=position)
-        found += [Gathered(each, _parsed(each)) for each in page.matches]
+        found += [Gathered(each, each.parsed()) for each in page.matches]
         if page.next is None:
             return found
         if len(found) + most > GATHERED:
             raise TooCostly(_TOO_MANY)
         position = page.next
-
-
-def _parsed(version: Version) -> Any:
-    text = version.json or b"{}"
-    return parse(text, limit=len(text))

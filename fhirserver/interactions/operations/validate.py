@@ -16,7 +16,7 @@ from fhirserver.interactions.operations.operation import Invocation, Level, Oper
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.terminology import judged
 from fhirserver.interactions.writing.candidate import identified
-from fhirserver.model.json import dump, parse
+from fhirserver.model.json import dump
 from fhirserver.model.outcome import BadRequest, FhirError, Issue, operation_outcome
 from fhirserver.model.resource import Resource
 from fhirserver.store.pace import beside
@@ -83,10 +83,7 @@ def _check(invocation: Invocation, mode: str | None, resource: Any) -> None:
 
 
 async def _stored(context: Context, invocation: Invocation) -> Resource:
-    version = await read(context, invocation.resource_type, invocation.id)
-    text = version.json or b"null"
-    found: Resource = parse(text, limit=len(text))
-    return found
+    return (await read(context, invocation.resource_type, invocation.id)).parsed()
 
 
 async def _deletion(context: Context, invocation: Invocation) -> list[Issue]:

@@ -9,7 +9,6 @@ from typing import Final
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.read import read
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import Gone, NotFound, TooCostly
 from fhirserver.model.reference import Reference
 from fhirserver.store import Named
@@ -21,10 +20,9 @@ ITEMS: Final = 1_000
 async def listed(context: Context, id: str) -> frozenset[Named]:
     """The versions that the List names, as far as it may be read; a List that is absent or hidden names none."""
     try:
-        text = (await read(context, "List", id)).json or b"{}"
+        entries = (await read(context, "List", id)).parsed().get("entry", ())
     except (NotFound, Gone):
         return frozenset()
-    entries = parse(text, limit=len(text)).get("entry", ())
     if len(entries) > ITEMS:
         raise TooCostly(f"The List has more than {ITEMS} entries. Ask for the histories of its resources one by one.")
     found: set[Named] = set()

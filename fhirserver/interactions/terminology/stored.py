@@ -21,7 +21,6 @@ from fhirserver.definitions import load_terminology
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.read import read
 from fhirserver.model.dates import interval
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import BadRequest, Gone, Issue, NotFound, TooCostly, Unprocessable, Unresolved
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
@@ -126,7 +125,7 @@ async def _target(context: Context, reference: str) -> Resource | None:
     except (NotFound, Gone):
         return None
     context.allowance.take(len(version.json or b"") >> _PIECE_BITS)
-    return resource_of(version)
+    return version.parsed()
 
 
 async def answered(context: Context, request: SearchRequest) -> SearchRequest:
@@ -188,14 +187,7 @@ async def maps_of(context: Context, systems: Sequence[str], *, reverse: bool) ->
     rows = await _rows(context, "ConceptMap", [(f"{end}-system", values), ("status", "active")], MAX_MAPS)
     if len(rows) > MAX_MAPS:
         raise TooCostly(f"More than {MAX_MAPS} concept maps might translate the code; name one by its url.")
-    return found + [resource_of(row) for row in rows if row.json is not None]
-
-
-def resource_of(version: Version) -> Resource:
-    """The resource of a stored version."""
-    text = version.json or b"{}"
-    found: Resource = parse(text, limit=len(text))
-    return found
+    return found + [row.parsed() for row in rows if row.json is not None]
 
 
 async def _stored(context: Context, asked: Asked) -> Held | None:
@@ -217,7 +209,7 @@ async def _stored(context: Context, asked: Asked) -> Held | None:
     rows = await _rows(context, asked.resource_type, pairs, MAX_SAME)
     if len(rows) > MAX_SAME:
         raise TooCostly(f"More than {MAX_SAME} resources have the canonical '{asked.canonical[:300]}'; name a version.")
-    found = [(each, resource_of(each)) for each in rows]
+    found = [(each, each.parsed()) for each in rows]
     if asked.version is not None:
         found = [each for each in found if each[1].get("version") == asked.version]
     if not found:
@@ -242,7 +234,7 @@ async def _supplements(context: Context, url: str) -> Held | None:
     if len(rows) > MAX_SAME:
         raise TooCostly(f"More than {MAX_SAME} code systems supplement '{url[:300]}'; retire some of them.")
     rows.sort(key=lambda row: (row.updated, row.id))
-    found = [resource_of(row) for row in rows]
+    found = [row.parsed() for row in rows]
     found = [each for each in found if each.get("content") == "supplement"]
     if not found:
         return None

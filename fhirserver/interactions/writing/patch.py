@@ -71,8 +71,7 @@ def patched(version: Version, patch: Patch) -> Resource:
 
     Raises Unprocessable where the patch does not fit, BadRequest where it changes what a resource is.
     """
-    text = version.json or b"null"
-    result = patch.apply(parse(text, limit=len(text)), root=version.resource_type)
+    result = patch.apply(version.parsed(), root=version.resource_type)
     try:
         result = parse(dump(result))
     except RecursionError:

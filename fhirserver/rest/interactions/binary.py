@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from fhirserver.interactions.reading.read import read as read_interaction
 from fhirserver.interactions.reading.vread import vread as vread_interaction
-from fhirserver.model.json import parse
 from fhirserver.model.outcome import Issue, NotAcceptable, UnsupportedMediaType
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource, Version
@@ -99,7 +98,7 @@ def _reference(text: str, base_url: str) -> str:
 
 
 async def _answer(request: Request, version: Version, subset: Subset) -> Answer:
-    binary = parse(version.json or b"{}", limit=len(version.json or b"{}"))
+    binary = version.parsed()
     type = _stored_type(binary)
     content_type = _resource_wanted(request, type)
     if is_not_modified(request.headers, version):

@@ -13,7 +13,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import codings, parameters, value
 from fhirserver.interactions.reading.read import read
-from fhirserver.interactions.terminology import resource_of, worked
+from fhirserver.interactions.terminology import worked
 from fhirserver.model.outcome import BadRequest, Unresolved
 from fhirserver.model.resource import Resource
 from fhirserver.terminology import Catalogue, CodeSystem, Concept, needed, whole
@@ -101,7 +101,7 @@ async def subsumes(context: Context, invocation: Invocation) -> Resource:
     url, version, one, other = _pair(invocation)
     given: CodeSystem | None = None
     if invocation.level is Level.INSTANCE:
-        given = CodeSystem(resource_of(await read(context, "CodeSystem", invocation.id)))
+        given = CodeSystem((await read(context, "CodeSystem", invocation.id)).parsed())
         if url not in (None, given.url):
             raise BadRequest("The codes are of another code system than the one in the address.")
         url, version = given.url, None

@@ -11,7 +11,7 @@ from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level
 from fhirserver.interactions.operations.terminology.context import bound_value_set
 from fhirserver.interactions.reading.read import read
-from fhirserver.interactions.terminology import check_unchanged, resource_of, worked
+from fhirserver.interactions.terminology import check_unchanged, worked
 from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
 from fhirserver.terminology import Asked, Catalogue, asked_for
@@ -35,7 +35,7 @@ async def subject(context: Context, invocation: Invocation, *, carried: str, ver
             )
         version_read = await read(context, resource_type, invocation.id)
         check_unchanged(context, version_read.updated, invocation.one("date"), f"{resource_type}/{invocation.id}")
-        return resource_of(version_read)
+        return version_read.parsed()
     await context.services.gate.decide(context.principal, "search-type", resource_type, patients=frozenset())
     element = _context(invocation)
     if sum(each is not None for each in (url, resource, element)) > 1:

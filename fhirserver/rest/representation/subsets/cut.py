@@ -15,7 +15,7 @@ from typing import Any, Final
 from fhirserver.definitions import Definitions
 from fhirserver.definitions.structures import Element
 from fhirserver.interactions.writing.carried import SUBSETTED
-from fhirserver.model.json import dump, parse
+from fhirserver.model.json import dump
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.request import WHOLE, Subset, Summary
 from fhirserver.store.pace import beside
@@ -43,8 +43,7 @@ def _version(definitions: Definitions, subset: Subset, version: Version, *, is_m
     elements = subset.of(version.resource_type, is_match=is_match)
     if version.json is None or not (elements or subset.summary):
         return version
-    resource = parse(version.json, limit=len(version.json))
-    return version._replace(json=dump(cut(definitions, resource, subset.summary, elements)))
+    return version._replace(json=dump(cut(definitions, version.parsed(), subset.summary, elements)))
 
 
 def cut(definitions: Definitions, resource: Resource, summary: Summary | None, elements: frozenset[str]) -> Resource:
