@@ -174,7 +174,7 @@ def _operation(
     known = INTERACTIONS.get(name, Interaction(name, "https://hl7.org/fhir/R4/http.html", ((200, "Done"),)))
     example = examples.get(resource_type)
     parameters = _in_path(kind, resource_type, example)
-    queried = _queried(definitions, resource_type) if name == "search-type" else _PARTS if name in _READS else []
+    queried = _queried(definitions, resource_type) if name == "search-type" else _PARTS.get(name, [])
     by_form = name == "search-type" and method == "POST"
     summary = known.summary
     if kind is Kind.TYPE and name in CONDITIONAL:
@@ -242,8 +242,19 @@ def _query(name: str, about: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": about, "schema": {"type": "string"}}
 
 
-_READS: Final = frozenset(("read", "vread"))
-_PARTS: Final = [_query(name, "Shapes the answer.") for name in ("_elements", "_summary")]
+_SHAPES: Final = [_query(name, "Shapes the answer.") for name in ("_elements", "_summary")]
+_SPAN: Final = [
+    _query("_since", "Versions written at this instant or later."),
+    _query("_at", "Versions that were current at some moment of this time."),
+    _query("_list", "Versions of what this List names."),
+    _query("_sort", "`_lastUpdated`, or `-_lastUpdated`: the newest first."),
+    _query("_count", "Versions on a page."),
+]
+_PARTS: Final = {
+    "read": _SHAPES,
+    "vread": _SHAPES,
+    **{f"history-{level}": [*_SPAN, *_SHAPES] for level in ("instance", "type", "system")},
+}
 
 
 def _criteria(definitions: Definitions, resource_type: str) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         _HTTP + "update",
         _WRITTEN,
         takes=(JSON, RESOURCE),
-        headers=("If-Match", "If-None-Match", "Prefer"),
+        headers=("If-Match", "If-None-Match", "If-Unmodified-Since", "Prefer"),
         refusals=(400, 404, 405, 409, 412, 422),
     ),
     "patch": Interaction(
@@ -79,7 +79,7 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         ((200, "The new version"),),
         takes=(_PATCH, "Patch"),
         or_takes=(JSON, PARAMETERS),
-        headers=("If-Match", "Prefer"),
+        headers=("If-Match", "If-Unmodified-Since", "Prefer"),
         refusals=(400, 404, 412, 415, 422),
     ),
     "delete": Interaction(
@@ -87,7 +87,7 @@ INTERACTIONS: Final[Mapping[str, Interaction]] = {
         _HTTP + "delete",
         ((204, "It is not there, or not any more"),),
         gives=NOTHING,
-        headers=("If-Match",),
+        headers=("If-Match", "If-Unmodified-Since"),
         refusals=(400, 409, 412),
     ),
     "create": Interaction(
@@ -157,6 +157,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "If-Match": 'The version that is to be changed, as in its `ETag`: `W/"1"`.',
     "If-None-Match": 'A version that the client has, or `*` for none: `W/"1"`.',
     "If-Modified-Since": "The instant of the version that the client has.",
+    "If-Unmodified-Since": "The instant after which nothing may have changed; passed over beside `If-Match`.",
     "If-None-Exist": "A search; nothing is created if it finds something.",
     "Prefer": "`return=minimal`, `return=representation`, `return=OperationOutcome`; `handling=lenient`, `handling=strict`.",
 }

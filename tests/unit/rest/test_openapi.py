@@ -14,6 +14,7 @@ from fhirserver.cli.demo import bundles
 from fhirserver.definitions import load
 from fhirserver.model.json import dump, parse
 from fhirserver.rest.address import Kind, addresses
+from fhirserver.rest.interactions import histories
 from fhirserver.rest.openapi.document import TYPES, About, description
 from fhirserver.rest.openapi.interactions import INTERACTIONS
 from fhirserver.rest.routes import ROUTES
@@ -85,6 +86,19 @@ def test_a_search_has_the_parameters_that_work_and_no_other(document: Document, 
     assert names == {*registry(load(), resource_type).searchable, *READERS}
     form = document["paths"][f"/fhir/{resource_type}/_search"]["post"]["requestBody"]["content"]
     assert form["application/x-www-form-urlencoded"]["schema"]["properties"].keys() == names
+
+
+def test_a_history_has_the_parameters_that_it_names_where_one_is_refused(document: Document) -> None:
+    said = set(re.findall(r"_[a-z]+", histories._KNOWN)) - {"_format", "_pretty"}
+    for path in ("/fhir/_history", "/fhir/Patient/_history", "/fhir/Patient/{id}/_history"):
+        shown = {each["name"] for each in document["paths"][path]["get"]["parameters"] if each["in"] == "query"}
+        assert shown == said
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_a_write_has_the_preconditions_of_a_version(document: Document, method: str) -> None:
+    parameters = document["paths"]["/fhir/Patient/{id}"][method]["parameters"]
+    assert {"If-Match", "If-Unmodified-Since"} <= {each["name"] for each in parameters if each["in"] == "header"}
 
 
 def test_every_parameter_of_a_path_is_declared(document: Document) -> None:
