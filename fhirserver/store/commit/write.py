@@ -85,7 +85,8 @@ class Member:
 
 
 Seal = Callable[[Sequence[Member]], Iterable[Companion]]
-"""Called once an attempt with the members in group order; what it returns is written with them."""
+"""Called once an attempt with the members in group order; what it returns is written with them. A load in bulk has no members: it
+leaves one row of its own for its requests."""
 
 
 REQUESTS: Final = "requests"
