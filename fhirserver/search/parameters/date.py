@@ -1,7 +1,8 @@
 """Date parameters: a value is the interval that it stands for, and so is what is stored.
 
 A date without a time is all of its day, a Period runs from the first instant of its start to the last of its end, and an end that
-is not given is open. A time without a zone is UTC, in queries as in resources. Ends are microseconds, both inclusive.
+is not given is open. An instant that is stored is a point, however few digits it is written with. A time without a zone is UTC, in
+queries as in resources. Ends are microseconds, both inclusive.
 
 The prefixes are those of `comparison`; `ap` widens the query's interval by a tenth of its distance from now.
 
@@ -174,4 +175,10 @@ def _timing(value: Any) -> tuple[int, int]:
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-_READERS: dict[str, Callable[[Any], tuple[int, int]]] = {"Period": _period, "Timing": _timing}
+def _instant(value: Any) -> tuple[int, int]:
+    """A fixed point in time: "an interval with an effective width of 0"."""
+    point, _ = interval(value)
+    return point, point
+
+
+_READERS: dict[str, Callable[[Any], tuple[int, int]]] = {"Period": _period, "Timing": _timing, "instant": _instant}

@@ -16,7 +16,7 @@ from fhirserver.model.outcome import Unavailable
 from fhirserver.store.connection.client import Document, Mongo, Query, translated
 from fhirserver.store.layout import indexes
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """The shape of the stored documents and what is derived in them. It grows when a `reindex` is needed."""
 
 FEED: Final = "feed"
