@@ -82,6 +82,7 @@ class Tx(Reads):
         self._means = means
         self._pace = pace
         self._check_ids = check_ids
+        self._held: set[str] = set()
         self.has_written = False
 
     async def answered(self, resource_type: str, expression: Expression, permit: Permit) -> Expression:
@@ -90,11 +91,13 @@ class Tx(Reads):
 
     async def lock(self, keys: Iterable[str]) -> None:
         """Hold these locks until the transaction ends."""
-        updates = [{"q": {"_id": key}, "u": {"$inc": {"n": 1}}, "upsert": True} for key in sorted(set(keys))]
+        wanted = set(keys) - self._held
+        updates = [{"q": {"_id": key}, "u": {"$inc": {"n": 1}}, "upsert": True} for key in sorted(wanted)]
         if updates:
             reply = await self._mongo.command({"update": LOCKS, "updates": updates})
             if reply.get("writeErrors"):
                 raise _Locked
+            self._held |= wanted
 
     async def write(self, writes: Sequence[Write]) -> list[Written | None]:
         """All of these writes, none of them twice the same resource. Raises Refused for the first that may not be, or Outdated."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import admit, identified, resource_of
-from fhirserver.interactions.writing.integrity import commit
+from fhirserver.interactions.writing.integrity import commit, stored
 from fhirserver.store import Written
 
 
@@ -17,6 +17,4 @@ async def create(context: Context, resource_type: str, body: Any) -> Written:
     """Store the resource as version 1; an id in the body is ignored."""
     resource = identified(resource_of(body, resource_type), context.services.new_id())
     admitted = await admit(context, "create", resource, exists=False)
-    written = await commit(context, admitted.write(context.by(), method="POST", may_create=True))
-    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-    return written
+    return stored(await commit(context, admitted.write(context.by(), method="POST", may_create=True)))

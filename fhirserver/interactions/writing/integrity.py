@@ -41,15 +41,27 @@ async def commit(context: Context, write: Write) -> Written | None:
 
     async def body(tx: Tx) -> Written | None:
         try:
-            written = await tx.write([write])
-            await _look(context, tx, [write], written)
-        except Refused as refused:
-            raise refused.error from None
+            return await write_in(context, tx, write)
         except Outdated as outdated:
             raise Behind(outdated.metas[0]) from None
-        return written[0]
 
     return await services.store.transact(body, types=(write.resource_type,), keys=_keys(context, [write]))
+
+
+async def write_in(context: Context, tx: Tx, write: Write) -> Written | None:
+    """Do one write in a transaction, with its references checked. Raises what refuses it, or Outdated."""
+    try:
+        written = await tx.write([write])
+        await check(context, tx, [write], written)
+    except Refused as refused:
+        raise refused.error from None
+    return written[0]
+
+
+def stored(written: Written | None) -> Written:
+    """What came of a create, an update or a patch: only a deletion may have nothing to do."""
+    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
+    return written
 
 
 async def check(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
@@ -57,10 +69,6 @@ async def check(context: Context, tx: Tx, writes: Sequence[Write], written: Sequ
     if not context.services.guards_references:
         return
     await tx.lock(_keys(context, writes))
-    await _look(context, tx, writes, written)
-
-
-async def _look(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
     present = {_address(write) for write in writes if write.method != "DELETE"}
     for index, write in enumerate(writes):
         if write.resource is not None:

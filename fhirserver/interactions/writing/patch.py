@@ -15,18 +15,12 @@ from fhirserver.fhirpath.patching import FhirPathPatch
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.writing.candidate import admit, identified, resource_of
-from fhirserver.interactions.writing.integrity import check, commit
+from fhirserver.interactions.writing.integrity import commit, stored, write_in
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
-from fhirserver.model.outcome import (
-    BadRequest,
-    Forbidden,
-    MethodNotAllowed,
-    NotFound,
-    PreconditionFailed,
-)
+from fhirserver.model.outcome import BadRequest, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
 from fhirserver.model.resource import Resource, Version
-from fhirserver.store import Refused, Tx, Write, Written
+from fhirserver.store import Tx, Write, Written
 from fhirserver.store.pace import beside
 from fhirserver.validation import error_for
 
@@ -97,13 +91,11 @@ async def patch(
         context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any
     )
     try:
-        written = await commit(context, await _write(context, version, resource))
+        return stored(await commit(context, await _write(context, version, resource)))
     except (PreconditionFailed, MethodNotAllowed):
         # Another write came first, or hid it: what it is now is read anew, under the permit of now. Those who meet here take
         # turns, or each round of them would have one winner.
         return await _in_turn(context, resource_type, id, changes, if_match, if_none_match_any=if_none_match_any)
-    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-    return written
 
 
 async def next_state(
@@ -155,14 +147,9 @@ async def _in_turn(
         )
         write = await _write(inside, version, resource)
         try:
-            written = await tx.write([write])
-            await check(context, tx, [write], written)
-        except Refused as refused:
-            if isinstance(refused.error, MethodNotAllowed):  # hidden since it was read
-                raise NotFound from None
-            raise refused.error from None
-        assert written[0] is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-        return written[0]
+            return stored(await write_in(context, tx, write))
+        except MethodNotAllowed:  # hidden since it was read
+            raise NotFound from None
 
     key = f"patch {resource_type}/{id}"
     return await context.services.store.transact(body, types=(resource_type,), keys=(key,))

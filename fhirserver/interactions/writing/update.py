@@ -12,9 +12,9 @@ from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.writing.carried import carried
-from fhirserver.interactions.writing.integrity import check, commit
+from fhirserver.interactions.writing.integrity import commit, stored, write_in
 from fhirserver.model.resource import Resource
-from fhirserver.store import Behind, Outdated, Refused, Tx, Write, Written
+from fhirserver.store import Behind, Outdated, Tx, Write, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,10 @@ async def update(
     resource = identified(sent, id)
     conditions = _Conditions(if_match, if_none_match_any)
     try:
-        written = await commit(context, await _write(context, resource, conditions))
+        return stored(await commit(context, await _write(context, resource, conditions)))
     except Behind:
         # Most resources have no tags that an update leaves out; that this one has is known from the attempt.
         return await _with_carried(context, resource, conditions)
-    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-    return written
 
 
 async def _write(context: Context, resource: Resource, conditions: _Conditions) -> Write:
@@ -63,17 +61,10 @@ async def _with_carried(context: Context, resource: Resource, conditions: _Condi
 
     async def body(tx: Tx) -> Written:
         inside = context.inside(tx)
-        write = await _write(inside, resource, conditions)
         try:
-            try:
-                written = await tx.write([write])
-            except Outdated as outdated:
-                write = await _write(inside, carried(resource, outdated.metas[0]), conditions)
-                written = await tx.write([write])
-            await check(context, tx, [write], written)
-        except Refused as refused:
-            raise refused.error from None
-        assert written[0] is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-        return written[0]
+            return stored(await write_in(context, tx, await _write(inside, resource, conditions)))
+        except Outdated as outdated:
+            whole = carried(resource, outdated.metas[0])
+        return stored(await write_in(context, tx, await _write(inside, whole, conditions)))
 
     return await context.services.store.transact(body, types=(resource_type,), keys=(f"patch {resource_type}/{id}",))
