@@ -16,7 +16,7 @@ from fhirserver.model.resource import Version
 
 ANY = "*"
 _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
-_BARE = re.compile(rb"[A-Za-z0-9\-.]{1,64}")
+_BARE = re.compile(rb"(?:W/)?([A-Za-z0-9\-.]{1,64})")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -52,8 +52,9 @@ def is_not_modified(headers: Mapping[bytes, bytes], version: Version) -> bool:
     """Whether the caller has this version already. The ETag decides where both are sent: a date has seconds only."""
     header = headers.get(b"if-none-match")
     if header is not None:
-        # fhirpy sends the version id without quotes. On a read nothing can go wrong by it: the answer is told from the version.
-        tags = (header.decode("ascii"),) if _BARE.fullmatch(header) else entity_tags(header)
+        # fhirpy sends the version id without quotes, others do so behind a W/. On a read nothing can go wrong by it: the answer is told from the version.
+        bare = _BARE.fullmatch(header)
+        tags = (bare[1].decode("ascii"),) if bare is not None else entity_tags(header)
         return tags == (ANY,) or version.version_id in tags
     header = headers.get(b"if-modified-since")
     if header is None:
