@@ -189,6 +189,13 @@ async def test_ancestors_count_up_to_the_eighth(levels: int, expected: bool) -> 
     assert await world.reads(IN_ROLE, "Observation", "1") is expected
 
 
+async def test_another_role_half_way_up_brings_no_further_ancestor() -> None:
+    chain = [organization(f"o{n}", f"Organization/o{n + 1}") for n in range(9)]
+    roles = [practitioner_role(id, "Practitioner/d", f"Organization/{at}") for id, at in (("r", "o0"), ("other", "o5"))]
+    world = World(*chain, *roles, observation("1", "a"), permits("Organization/o9"))
+    assert not await world.reads(IN_ROLE, "Observation", "1")
+
+
 async def test_all_owners_must_permit() -> None:
     world = World(observation("both", "a", "b"), observation("a", "a"), permits("Practitioner/d"))
     assert await world.finds(DOCTOR, "Observation") == {"a"}
@@ -245,9 +252,11 @@ async def test_appointments_show_to_who_takes_part_and_the_patient_behind_them_d
         appointment("not", "Patient/a", "Practitioner/e"),
         appointment("two", "Patient/a", "Patient/b", "Practitioner/d"),
         appointment("without", "Practitioner/d"),
+        appointment("and-elsewhere", "Patient/a", "https://other.example.org/fhir/Patient/x", "Practitioner/d"),
     )
-    assert await world.finds(DOCTOR, "Appointment") == {"hers", "two", "without"}
-    assert await world.finds(IN_ROLE, "Appointment") == {"hers", "her-role", "two", "without"}
+    shown = {"hers", "two", "without", "and-elsewhere"}
+    assert await world.finds(DOCTOR, "Appointment") == shown
+    assert await world.finds(IN_ROLE, "Appointment") == shown | {"her-role"}
     assert await world.finds(DOCTOR, "Appointment", patients=frozenset(("a",))) >= {"hers", "two"}
     assert await world.reads(DOCTOR, "Appointment", "hers")
     assert not await world.reads(DOCTOR, "Appointment", "not")
@@ -369,6 +378,8 @@ async def test_a_binary_is_visible_as_its_security_context() -> None:
     assert await seen(DOCTOR) == set()
     world.facts.put(permits("Practitioner/d"))
     assert await seen(DOCTOR) == {"of-document", "of-patient"}
+    permit = await world.gate.decide(DOCTOR, "read", "Binary", ids=("of-document",))
+    assert reasons.SECURITY_CONTEXT in permit.reasons
     assert await seen(who("Practitioner/d", "user/Binary.r")) == {"of-patient"}
     world.facts.delete("DocumentReference", "d")
     assert await seen(DOCTOR) == {"of-patient"}
@@ -515,6 +526,7 @@ async def test_a_search_that_includes_reaches_other_permitted_patients_and_no_mo
 
 async def test_too_many_owners_are_too_costly_unless_a_patient_narrows() -> None:
     many = [permits("Practitioner/d", patient=f"p{n}", id=f"c{n}") for n in range(6)]
+    assert await World(*many, observation("1", "p1"), max_owners=6).finds(DOCTOR, "Observation") == {"1"}
     world = World(*many, observation("1", "p1"), organization("o"), max_owners=5)
     with pytest.raises(TooCostly):
         await world.finds(DOCTOR, "Observation")

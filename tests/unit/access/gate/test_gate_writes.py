@@ -204,6 +204,10 @@ async def test_who_may_replace_what(interaction: str) -> None:
     put(observation("hers", "a"), by="Patient/a")
     put(organization("o"), by="operator")
     put(resource("CareTeam", "c", subject=reference("Patient/a")), by="Organization/other")
+    put(appointment("asked", "Patient/a", "Practitioner/d", status="proposed"), by="Patient/a")
+    put(appointment("booked", "Patient/a", "Practitioner/d"), by="Patient/a")
+    put(permits("Practitioner/d", id="nobodys") | {"patient": {"display": "x"}}, by="Practitioner/d")
+    put(permits("Practitioner/d", id="draft") | {"patient": {"display": "x"}, "status": "draft"}, by="Practitioner/d")
     cases = {
         (DOCTOR, "Observation", "wrote"): "replaced",
         (DOCTOR, "Observation", "wrote-over"): "refused",
@@ -212,6 +216,10 @@ async def test_who_may_replace_what(interaction: str) -> None:
         (A, "Observation", "hers"): "replaced",
         (A, "Observation", "hidden"): "refused",
         (A, "Observation", "permitted"): "hidden",
+        (A, "Appointment", "asked"): "replaced",
+        (A, "Appointment", "booked"): "refused",
+        (DOCTOR, "Consent", "nobodys"): "refused",
+        (DOCTOR, "Consent", "draft"): "replaced",
         (LABORATORY, "Observation", "hidden"): "replaced",
         (LABORATORY, "Observation", "hers"): "hidden",
         (LABORATORY, "Organization", "o"): "refused",
@@ -258,6 +266,17 @@ async def test_a_record_can_neither_be_taken_nor_given_away() -> None:
     assert not await writes(world, DOCTOR, "update", observation("1", "p", "a"))
     # Without an owner it is hers alone: what was the patient's is taken from the patient, which is for who wrote it to do.
     assert await writes(world, DOCTOR, "update", observation("1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("proposed", True), ("pending", True), ("cancelled", True), ("booked", False)]
+)
+async def test_a_patient_asks_for_an_appointment_and_takes_that_back_and_does_not_book_it(
+    status: str, expected: bool
+) -> None:
+    """The attack: to ask for one, and to book it by an update."""
+    candidate = appointment("1", "Patient/a", "Practitioner/d", status=status)
+    assert await writes(World(), A, "update", candidate) is expected
 
 
 async def test_a_patient_scope_keeps_writes_to_its_patient() -> None:
