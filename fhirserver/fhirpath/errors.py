@@ -9,7 +9,7 @@ from __future__ import annotations
 class FhirPathError(ValueError):
     """An expression that cannot be read or compiled; `position` counts characters from its start."""
 
-    def __init__(self, message: str, position: int, expression: str = "") -> None:
+    def __init__(self, message: str, position: int, expression: str) -> None:
         super().__init__(f"{message} (at character {position + 1})")
         self.message = message
         self.position = position

@@ -58,7 +58,7 @@ class Reference:
         return self.url is None and self.type is None
 
 
-def local_references(value: Any, base_url: str = "") -> set[str]:
+def local_references(value: Any, base_url: str) -> set[str]:
     """`Type/id` of every literal reference in a resource that points to this server, wherever it stands."""
     found: set[str] = set()
     waiting = [value]

@@ -28,7 +28,7 @@ _READ: Final = (
 class Cors:
     """The origins whose pages may read answers."""
 
-    def __init__(self, origins: Collection[str] = ()) -> None:
+    def __init__(self, origins: Collection[str]) -> None:
         self._is_any = ANY in origins
         self._origins = frozenset(origin.lower().encode() for origin in origins)
 

@@ -80,25 +80,23 @@ class Store(Reads):
         seal: Seal = request_rows,
         native_copy: bool = True,
         query_ms: int = QUERY_MS,
-        any_layout: bool = False,
         types: Iterable[str] = FIRST_TYPES,
     ) -> Self:
         """The started store of this database, with collections for these types; others are made before their first write.
 
-        Raises LayoutError, save where `any_layout` (to reindex), or Unavailable."""
+        Raises LayoutError, or Unavailable."""
         mongo = Mongo(url, database, query_ms=query_ms)
         store = cls(mongo, derive, clock=clock, seal=seal, native_copy=native_copy)
         try:
-            await store.start(any_layout=any_layout, types=types)
+            await store.start(types)
         except BaseException:
             await mongo.close()
             raise
         return store
 
-    async def start(self, *, any_layout: bool = False, types: Iterable[str] = FIRST_TYPES) -> None:
+    async def start(self, types: Iterable[str]) -> None:
         """Check the layout, make the first collections, and share the key of the cursors."""
-        if not any_layout:
-            await self._layout.check()
+        await self._layout.check()
         await self._layout.start(types)
         keys = self.documents(KEYS)
         if (row := await keys.get("cursor")) is None:

@@ -71,7 +71,7 @@ def _has_value(concept: Json, depends: Json) -> bool:
     return any(each.get("code") == value and system in (None, each.get("system")) for each in codings)
 
 
-def is_between(concept_map: Json, source: str | None, target: str | None, *, reverse: bool = False) -> bool:
+def is_between(concept_map: Json, source: str | None, target: str | None, *, reverse: bool) -> bool:
     """Whether the map is from the one value set to the other, as far as they are named."""
     ends = _end(concept_map, "source"), _end(concept_map, "target")
     has_source, has_target = reversed(ends) if reverse else ends

@@ -72,7 +72,7 @@ def replace(subject: str, pattern: str, substitute: str) -> list[Node]:
 
 
 @lru_cache(512)
-def compiled(pattern: str, *, whole: bool = False) -> Any:
+def compiled(pattern: str, *, whole: bool) -> Any:
     """The regular expression, of which a dot is any character."""
     import re2  # only who uses regular expressions waits for the library
 

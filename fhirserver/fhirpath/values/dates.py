@@ -123,7 +123,7 @@ def _written(day: tuple[int, int, int], parts: int, seconds: Decimal, digits: in
     return text if parts < 4 else f"{text}T{clock_text(seconds, parts - 3, digits)}{zone or ''}"
 
 
-def clock_text(seconds: Decimal, parts: int, digits: int = 0) -> str:
+def clock_text(seconds: Decimal, parts: int, digits: int) -> str:
     """A time of day in as many parts."""
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)

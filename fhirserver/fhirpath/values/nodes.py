@@ -135,7 +135,7 @@ def amount_of(quantity: Mapping[str, Any]) -> Amount | None:
     return Amount(Decimal(value), f"{_FOREIGN}{system}|{code or unit}")
 
 
-def single(nodes: Nodes, what: str = "This") -> Node | None:
+def single(nodes: Nodes, what: str) -> Node | None:
     """The one node; None if there is none. More are a mistake."""
     if not nodes:
         return None

@@ -52,7 +52,7 @@ class Invocation:
 class Searchset:
     """A page of resources as an operation's answer: their stored texts are joined, never parsed.
 
-    `used` are the parameters for the links, `next` and `previous` cursors of the pages around, `subset` what is sent of each resource.
+    `used` are the parameters for the links, `next` the cursor of the page behind it, `subset` what is sent of each resource.
     """
 
     asked: datetime
@@ -61,7 +61,6 @@ class Searchset:
     included: Sequence[Version] = ()
     total: int | None = None
     next: str | None = None
-    previous: str | None = None
     issues: Sequence[Issue] = ()
     subset: Subset = WHOLE
 

@@ -19,7 +19,7 @@ from fhirserver.search.query.across import AcrossRequest
 from fhirserver.store import Page, Place
 
 
-async def search_system(context: Context, asked: AcrossRequest, *, query: str, cursor: str | None = None) -> Found:
+async def search_system(context: Context, asked: AcrossRequest, *, query: str, cursor: str | None) -> Found:
     """What matches and may be seen. A cursor is good for the query and its page size only. Raises Forbidden if the token does not
     reach one of the types that are named, or any where none is named."""
     if not asked.is_named:

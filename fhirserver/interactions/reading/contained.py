@@ -23,7 +23,7 @@ from fhirserver.search.request import SearchRequest
 from fhirserver.store import Page, Place
 
 
-async def search_contained(context: Context, request: SearchRequest, *, query: str, cursor: str | None = None) -> Found:
+async def search_contained(context: Context, request: SearchRequest, *, query: str, cursor: str | None) -> Found:
     """What matches and may be seen. A cursor is good for the query and its page size only. Raises Forbidden or TooCostly."""
     services = context.services
     asked = request.containment

@@ -52,9 +52,9 @@ class Answer:
     """The version that the answer is about."""
 
 
-def of_version(version: Version, content_type: bytes, *, status: int = 200) -> Answer:
+def of_version(version: Version, content_type: bytes) -> Answer:
     """A resource, with its ETag and when it was last changed."""
-    return Answer(status, version.json or b"", content_type, validators(version), version=version)
+    return Answer(200, version.json or b"", content_type, validators(version), version=version)
 
 
 def validators(version: Version) -> list[Header]:

@@ -57,7 +57,7 @@ def operation_bundle(
     cursor: str | None,
 ) -> bytes:
     """A page of an operation's resources, as far as they are sent."""
-    links = _links(f"{services.base_url}/{path}", list(found.used), cursor, found.next, found.previous)
+    links = _links(f"{services.base_url}/{path}", list(found.used), cursor, found.next)
     entries = _entries(services, matches, included, found.issues)
     return _bundle("searchset", found.total, links, entries, found.asked)
 

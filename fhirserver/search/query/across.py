@@ -38,7 +38,7 @@ class AcrossRequest:
     them, and means each of them."""
 
     requests: tuple[SearchRequest, ...]
-    is_named: bool = True
+    is_named: bool
 
     @property
     def whole(self) -> SearchRequest:

@@ -153,7 +153,7 @@ class Mongo:
         collection: str,
         pipeline: Sequence[Mapping[str, Any]],
         hint: str | None,
-        time_limit: int | None = None,
+        time_limit: int | None,
         session: Session | None = None,
     ) -> list[Document]:
         options: Document = {} if hint is None else {"hint": hint}

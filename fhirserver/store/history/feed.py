@@ -88,7 +88,7 @@ def _loosened(expression: Expression, *, above: bool) -> Expression:
     return All() if above else Nothing()
 
 
-async def rows_since(mongo: Mongo, permit: Permit, since: datetime, after: Any = None) -> list[Document]:
+async def rows_since(mongo: Mongo, permit: Permit, since: datetime, after: Any) -> list[Document]:
     """The next rows from this instant on, by time; `after` is the `_id` of the last one of that instant already seen."""
     if not permit.is_system:
         raise PermissionError("The feed as such is the server's own; histories confine it row by row.")

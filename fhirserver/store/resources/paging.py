@@ -163,7 +163,7 @@ def pipeline(filter: Document, order: Order, position: Position | None, limit: i
     return [*stages, {"$sort": sort}, {"$limit": limit}]
 
 
-def pipeline_position(order: Order, row: Document, *, before: bool = False) -> Position:
+def pipeline_position(order: Order, row: Document, *, before: bool) -> Position:
     """The position right behind a row of `pipeline`, or right before it."""
     values = tuple(_scalar(row.get(f"value{number}")) for number in range(len(order) - 1))
     return Position(signature(order), values, row["_id"], before)

@@ -320,7 +320,7 @@ def test_the_values_of_a_search_are_counted_together() -> None:
 
 def test_each_value_counts_for_each_type_of_a_search_across_types() -> None:
     pairs = [("_type", "Patient,Observation,Encounter"), ("_id", ",".join(map(str, range(90))))]
-    given: dict[str, Any] = {"lenient": False, "base_url": "https://fhir.example.org/r4", "now": NOW}
+    given: dict[str, Any] = {"lenient": False, "base_url": "https://fhir.example.org/r4", "now": NOW, "within": None}
     assert parse_across(load(), pairs, bounds=Bounds(values=300), **given)
     with pytest.raises(TooCostly, match="89 values"):
         parse_across(load(), pairs, bounds=Bounds(values=269), **given)
