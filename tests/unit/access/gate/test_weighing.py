@@ -80,6 +80,16 @@ async def test_a_flood_of_consents_hides_the_one_whose_it_is_and_nobody_else(mon
     assert await world.finds(A, "Observation") == {"a"}
 
 
+@pytest.mark.parametrize(("number", "shown"), [(3, {"1"}), (4, set())])
+async def test_whose_consents_are_too_many_is_hidden_whatever_else_is_asked(
+    monkeypatch: pytest.MonkeyPatch, number: int, shown: set[str]
+) -> None:
+    monkeypatch.setattr(weighing, "RULES_OF_ONE", 3)
+    world = World(observation("1", "a"), *(permits("Practitioner/d", id=f"c{n}") for n in range(number)))
+    assert await world.finds(DOCTOR, "Observation") == shown
+    assert await world.finds(DOCTOR, "Observation", patients=frozenset("ab")) == shown
+
+
 async def test_old_versions_of_more_owners_than_a_search_reaches_are_shown_as_each_permits() -> None:
     world = World(permits("Practitioner/d"), max_owners=2)
     for owner in ("a", *(f"h{n}" for n in range(5)), "a"):
