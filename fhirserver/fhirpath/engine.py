@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fhirserver.definitions import load
@@ -156,10 +157,6 @@ def evaluate(expression: str, resource: Any = None, **variables: Any) -> list[An
     return [item.element if isinstance(item, Primitive) and item.value is None else plain(item) for _, item in found]
 
 
+@cache
 def _engine() -> Engine:
-    if not _ENGINES:
-        _ENGINES.append(Engine(load()))
-    return _ENGINES[0]
-
-
-_ENGINES: list[Engine] = []
+    return Engine(load())

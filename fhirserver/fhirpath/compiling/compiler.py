@@ -23,7 +23,7 @@ from fhirserver.fhirpath.compiling.externals import external
 from fhirserver.fhirpath.compiling.then import Direct, Emit, Into, Reading, Steps, Then
 from fhirserver.fhirpath.environment import Environment
 from fhirserver.fhirpath.errors import FhirPathError
-from fhirserver.fhirpath.functions import GENERAL, JUDGING, SELECTING
+from fhirserver.fhirpath.functions import GENERAL, JUDGING, SELECTING, calls
 from fhirserver.fhirpath.language.syntax import (
     Call,
     Empty,
@@ -42,6 +42,7 @@ from fhirserver.fhirpath.language.syntax import (
     Variable,
 )
 from fhirserver.fhirpath.runtime import Collection, Step, Truth
+from fhirserver.fhirpath.values.arithmetic import ARITHMETIC
 from fhirserver.fhirpath.values.equality import distinct, distinct_values
 from fhirserver.fhirpath.values.nodes import BOOLEAN, INTEGER, QUANTITY, Amount, Node
 
@@ -50,6 +51,9 @@ WIDTH = 64
 WORK = 5_000
 """Parts that the compilation of one expression may have."""
 SYSTEM_BOOLEAN = Static(BOOLEAN)
+
+Alternative = tuple[str, Static, Step, bool]
+"""The JSON name of an element of one type, that type, the step behind it, and whether it is a primitive with what stands beside it."""
 
 
 class Compiler:
@@ -97,7 +101,7 @@ class Compiler:
                 return self.union(tree, focus, then)
             case Variable():
                 return self.variable(tree, focus, then)
-            case Operation() if tree.operator in operators.ARITHMETIC:
+            case Operation() if tree.operator in ARITHMETIC:
                 return self.computed(operators.arithmetic(self, tree, focus), then)
             case Operation() | TypeOperation():
                 return self.judged(self.truth(tree, focus), then)
@@ -177,7 +181,7 @@ class Compiler:
                 raise self.error("In a search, resolve() can only be asked for a type: resolve() is Patient.", tree)
             return SELECTING[tree.name].make(self, tree, focus, then)
         function = GENERAL[tree.name]
-        target, emit = self.collection(operators.subject(tree), focus)
+        target, emit = self.collection(calls.subject(tree), focus)
         arguments = [self.collection(argument, focus)[0] for argument in tree.arguments]
         self.always = True
         types = emit.types if function.result is None else {function.result: None}
@@ -209,23 +213,14 @@ class Compiler:
 
     def child(self, child: Child, parent: Static, then: Then) -> Step | None:
         """The step to a child element, in those of its types of which something comes."""
-        # What comes after a choice is compiled for each of its types, so that choices after choices are a power.
         self.worked(0)
-        width = len(child.alternatives)
-        if self.reading.is_whole and width > 1:
-            if self.width * width > WIDTH or isinstance(then, Emit):
-                return self.choice_of_nodes(child, then)
-            self.width *= width
-        steps = []
-        for key, type in child.alternatives:
-            is_primitive = self.types.is_primitive(type)
-            if is_primitive and isinstance(then, Into) and then.name in ("id", "extension"):
-                key, type, is_primitive = "_" + key, Static("Element"), False
-            step = self.any_resource(then) if self.types.is_any_resource(type) else then(type)
-            if step is not None:
-                steps.append((key, type, step, is_primitive and self.reading.is_whole))
-        if self.reading.is_whole and width > 1:
-            self.width //= width
+        # What comes after a choice is compiled for each of its types, so that choices after choices are a power.
+        width = len(child.alternatives) if self.reading.is_whole else 1
+        if width > 1 and (self.width * width > WIDTH or isinstance(then, Emit)):
+            return self.choice_of_nodes(child, then)
+        self.width *= width
+        steps = [one for each in child.alternatives if (one := self.alternative(*each, then)) is not None]
+        self.width //= width
         if not steps:
             return None
         key, type, step, is_primitive = steps[0]
@@ -244,7 +239,15 @@ class Compiler:
                 self.direct[result] = [Direct(key, type.name, child.is_list) for key, type, *_ in steps]
         return result
 
-    def choice(self, steps: list[tuple[str, Static, Step, bool]]) -> Step:
+    def alternative(self, key: str, type: Static, then: Then) -> Alternative | None:
+        """The step behind an element of one of its types; None if nothing comes of it."""
+        is_primitive = self.types.is_primitive(type)
+        if is_primitive and isinstance(then, Into) and then.name in ("id", "extension"):
+            key, type, is_primitive = "_" + key, Static("Element"), False
+        step = self.any_resource(then) if self.types.is_any_resource(type) else then(type)
+        return None if step is None else (key, type, step, is_primitive and self.reading.is_whole)
+
+    def choice(self, steps: list[Alternative]) -> Step:
         """The step to a choice element of which several types matter."""
         if not self.reading.is_whole:
             return runtime.choice([(key, step) for key, _, step, _ in steps])

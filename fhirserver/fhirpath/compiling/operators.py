@@ -6,7 +6,7 @@ https://hl7.org/fhirpath/N1/#operations
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fhirserver.fhirpath.compiling.logic import INFIX
 from fhirserver.fhirpath.compiling.references import refers_to
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from fhirserver.fhirpath.compiling.compiler import Compiler
     from fhirserver.fhirpath.compiling.elements import Static
 
-__all__ = ["ARITHMETIC", "applied", "arithmetic", "at_most_one", "indexed", "literal", "polarity", "subject", "truth"]
-
+Found = TypeVar("Found")
 LITERALS = {
     "boolean": "System.Boolean", "string": "System.String", "integer": "System.Integer", "decimal": "System.Decimal",
     "date": "System.Date", "dateTime": "System.DateTime", "time": "System.Time",
@@ -82,26 +81,15 @@ def truth(compiler: Compiler, tree: Expression, focus: Static) -> Truth:
     return truth
 
 
-def placed(compiler: Compiler, at: Syntax, truth: Truth) -> Truth:
-    """The condition, which says where in the expression a misuse stands."""
+def placed(
+    compiler: Compiler, at: Syntax, found: Callable[[Any, Environment], Found]
+) -> Callable[[Any, Environment], Found]:
+    """The condition or collection, which says where in the expression a misuse stands."""
     position, expression = at.position, compiler.expression
 
-    def careful(value: object, environment: Environment) -> bool | None:
+    def careful(value: object, environment: Environment) -> Found:
         try:
-            return truth(value, environment)
-        except Misuse as misuse:
-            raise FhirPathError(str(misuse), position, expression) from None
-
-    return careful
-
-
-def collected(compiler: Compiler, at: Syntax, collect: Collection) -> Collection:
-    """The collection, which says where in the expression a misuse stands."""
-    position, expression = at.position, compiler.expression
-
-    def careful(value: object, environment: Environment) -> list[Node]:
-        try:
-            return collect(value, environment)
+            return found(value, environment)
         except Misuse as misuse:
             raise FhirPathError(str(misuse), position, expression) from None
 
@@ -261,14 +249,14 @@ def arithmetic(compiler: Compiler, tree: Operation, focus: Static) -> Collection
         environment.spend(weight(found))
         return found
 
-    return collected(compiler, tree, collect)
+    return placed(compiler, tree, collect)
 
 
 def polarity(compiler: Compiler, tree: Polarity, focus: Static) -> Collection:
     """`-x` and `+x`"""
     apply = negative if tree.operator == "-" else positive
     operand, _ = compiler.collection(tree.operand, focus)
-    return collected(compiler, tree, lambda value, environment: apply(operand(value, environment)))
+    return placed(compiler, tree, lambda value, environment: apply(operand(value, environment)))
 
 
 def indexed(compiler: Compiler, tree: Indexer, focus: Static, collect: Collection) -> Collection:
@@ -279,7 +267,7 @@ def indexed(compiler: Compiler, tree: Indexer, focus: Static, collect: Collectio
         index = integer(position(value, environment), "An index")
         return [] if index is None or index < 0 else collect(value, environment)[index : index + 1]
 
-    return collected(compiler, tree, at)
+    return placed(compiler, tree, at)
 
 
 def at_most_one(compiler: Compiler, at: Syntax) -> Callable[[list[Node]], list[Node]]:
@@ -304,4 +292,4 @@ def applied(
         environment.spend(1 + len(nodes) + weight(nodes) + len(found) + weight(found))
         return found
 
-    return collected(compiler, at, collect)
+    return placed(compiler, at, collect)

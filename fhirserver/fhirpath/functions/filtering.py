@@ -125,7 +125,7 @@ def repeat(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | 
             queue = fresh
         return found
 
-    return compiler.computed(operators.collected(compiler, call, everything), then)
+    return compiler.computed(operators.placed(compiler, call, everything), then)
 
 
 def aggregate(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | None:
@@ -145,7 +145,7 @@ def aggregate(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step
         environment.total, environment.index = before
         return found
 
-    return compiler.computed(operators.collected(compiler, call, total), then)
+    return compiler.computed(operators.placed(compiler, call, total), then)
 
 
 def _nothing(value: Any, environment: Environment) -> list[Node]:
@@ -156,7 +156,7 @@ def iif(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | Non
     """`iif(condition, result, otherwise)`: only the chosen result is evaluated."""
     if call.target is None:
         choose = _choice(compiler, call, focus)
-        return compiler.computed(operators.collected(compiler, call, choose), then)
+        return compiler.computed(operators.placed(compiler, call, choose), then)
     collect, emit = compiler.collection(call.target, focus)
     inner = each(compiler, emit.types)
     of_one, of_none = _choice(compiler, call, inner.focus), _choice(compiler, call, NOTHING)
@@ -165,7 +165,7 @@ def iif(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | Non
         node = single(collect(value, environment), "iif()")
         return of_none(None, environment) if node is None else of_one(inner.value(node), environment)
 
-    return compiler.computed(operators.collected(compiler, call, chosen), then)
+    return compiler.computed(operators.placed(compiler, call, chosen), then)
 
 
 def _choice(compiler: Compiler, call: Call, focus: Static) -> runtime.Collection:
@@ -202,7 +202,7 @@ def sort(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | No
         by = cmp_to_key(order)
         return [node for _, node in sorted(rows, key=lambda row: by(row[0]))]
 
-    return compiler.onward(operators.collected(compiler, call, ordered), emit.types, then)
+    return compiler.onward(operators.placed(compiler, call, ordered), emit.types, then)
 
 
 def _key(compiler: Compiler, argument: Expression, focus: Static) -> runtime.Collection:
@@ -233,7 +233,7 @@ def trace(compiler: Compiler, call: Call, focus: Static, then: Then) -> Step | N
             environment.host.trace(text(name(value, environment), "trace()") or "", shown)
         return nodes
 
-    return compiler.onward(operators.collected(compiler, call, traced), emit.types, then)
+    return compiler.onward(operators.placed(compiler, call, traced), emit.types, then)
 
 
 TABLE = {
