@@ -129,6 +129,23 @@ OWNERS: dict[str, tuple[dict[str, Any], str | None, list[str]]] = {
         "patient",
         ["a", "b"],
     ),
+    "a Group where the table says nothing": (
+        resource("ServiceRequest", "1", subject=A, supportingInfo=[reference("Group/g")]),
+        "patient",
+        ["a"],
+    ),
+    "a urn that is said to be a Patient": (
+        resource(
+            "ServiceRequest", "1", subject=A, supportingInfo=[reference("urn:uuid:0b8e2b50") | {"type": "Patient"}]
+        ),
+        "patient",
+        ["a", UNRESOLVED],
+    ),
+    "a urn that is not": (
+        resource("ServiceRequest", "1", subject=A, supportingInfo=[reference("urn:uuid:0b8e2b50")]),
+        "patient",
+        ["a"],
+    ),
     "a Patient": (resource("Patient", "a", link=[{"other": B}], generalPractitioner=[B]), "patient", ["a"]),
     "a Patient with an extension": (
         resource("Patient", "a", extension=[{"url": "x", "valueReference": B}]),
@@ -324,6 +341,13 @@ def test_what_is_known_of_elements_changes_nothing(resource_type: str, content: 
     assert facts["owners"] == owners
     assert facts.get("mentions", []) == sorted(whole.mentioned - whole.owners)
     assert facts == security_facts(BASE)(resource_type, given_resource)
+
+
+def test_the_same_element_of_another_type_is_weighed_anew() -> None:
+    """Who asks for a service is mentioned; of a DeviceRequest the table does not say so."""
+    facts = security_facts(BASE)
+    assert facts("ServiceRequest", resource("ServiceRequest", "1", subject=A, requester=B))["owners"] == ["a"]
+    assert facts("DeviceRequest", resource("DeviceRequest", "1", subject=A, requester=B))["owners"] == ["a", "b"]
 
 
 def test_what_is_known_of_elements_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
