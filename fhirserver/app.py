@@ -108,6 +108,8 @@ class Application:
             base_url=settings.base_url,
             bounds=_search_bounds(settings),
             patient_keys=PatientKeys(store.documents("patientkeys"), observe=self.metrics.observe_key),
+            zone=settings.zone,
+            consents_per_patient=settings.consents_per_patient,
             parameters=keeper,
             guards_references=settings.referential_integrity,
         )
@@ -200,7 +202,8 @@ def _is_fhir(raw_path: bytes) -> bool:
 
 def derivation(settings: Settings) -> Derivation:
     """What is derived from a resource when it is stored, and again by `reindex`."""
-    return Derivation(load(), settings.base_url, guards_references=settings.referential_integrity)
+    guards_references, zone = settings.referential_integrity, settings.zone
+    return Derivation(load(), settings.base_url, guards_references=guards_references, zone=zone)
 
 
 def _search_bounds(settings: Settings) -> SearchBounds:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, tzinfo
 from ipaddress import ip_address
 from typing import Any, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 Auth = Literal["smart", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -39,6 +41,8 @@ class Settings:
     cors_origins: str = ""
     native_copy: bool = True
     referential_integrity: bool = False
+    time_zone: str = "UTC"
+    consents_per_patient: int = 200
     log_level: LogLevel = "info"
     log_requests: bool = True
     body_size: int = 16 * 1024 * 1024
@@ -68,6 +72,12 @@ class Settings:
         if self.auth == "none" and "*" in self.origins:
             raise BadSettings("auth none with cors_origins * would let every page that is open here read every record.")
         if not self.mongo_url.startswith(_MONGO):
+        try:
+            _ = self.zone
+        except (OSError, KeyError, ValueError):
+            raise BadSettings(
+                "time_zone is a name of the IANA database that this system has, as Europe/Moscow or UTC."
+            ) from None
             raise BadSettings("mongo_url begins with mongodb:// or mongodb+srv://.")
         if self.auth == "none" and not is_loopback(self.host):
             raise BadSettings("auth none serves every record to everybody: it is for loopback only (--host 127.0.0.1).")
@@ -81,6 +91,11 @@ class Settings:
         return tuple(each for each in self.cors_origins.replace(",", " ").split() if each)
 
     @classmethod
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the place; UTC is known without a database of zones."""
+        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:
         """The settings of the environment, with those that are `given` (and not None) before them."""
         values: dict[str, Any] = {}

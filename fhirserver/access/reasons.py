@@ -35,7 +35,7 @@ CONSENT_EFFECT: Final = (
     "A Consent takes effect only when written by its patient, or by a system whose scope names Consent. "
     "Others may write a draft or a proposal."
 )
-CONSENT_PATIENT: Final = "A Consent in force names its patient by a reference to this server (Patient/[id]); without one it would have no effect."
+MANY_CONSENTS: Final = "The patient has as many Consents in force as may be, {}. End one before another takes effect: give it the status inactive."
 LABELS_LOWERED: Final = "Security labels may be raised, not lowered."
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from fhirserver.access.gate.facts import Row, security
 from fhirserver.access.principal import Kind, Principal
-from fhirserver.access.reasons import CONSENT_EFFECT, CONSENT_PATIENT, LABELS_LOWERED, NOT_THIS_CONTENT
+from fhirserver.access.reasons import CONSENT_EFFECT, LABELS_LOWERED, NOT_THIS_CONTENT
 from fhirserver.access.scopes import LETTERS, names
 from fhirserver.access.security.compartments import CONFIDENTIALITY, CONFIDENTIALITY_SYSTEM, UNRESOLVED, confidentiality
-from fhirserver.access.security.consent import SCOPE, WITHOUT_EFFECT
-from fhirserver.access.security.elements import codings, objects
+from fhirserver.access.security.consent import WITHOUT_EFFECT
+from fhirserver.access.security.elements import objects
+from fhirserver.access.security.unenforced import unenforced
 from fhirserver.model.outcome import Forbidden, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import Exists, Expression, Range, Within, all_of, any_of, negate
@@ -52,15 +54,14 @@ def _check_consent(principal: Principal, interaction: str, candidate: Row) -> No
         raise Forbidden(CONSENT_EFFECT)
 
 
-def check_patient_known(principal: Principal, consent: Resource, facts: Mapping[str, Any]) -> None:
-    """Refuse with Unprocessable a Consent in force that names no patient of this server: what it denies, nobody would be denied.
+def check_enforced(principal: Principal, consent: Resource, base_url: str, zone: tzinfo, now: datetime) -> None:
+    """Refuse with Unprocessable a Consent in force that would not do here what it says. Its days are those of the zone.
 
-    Who brings in what another system holds may store it; it has no effect here.
+    Who brings in what another system holds, as the operator, may store it: it permits nothing, and denies whatever it may mean to.
     """
-    rule: Mapping[str, Any] = facts.get("rule") or {}
-    is_in_force = rule.get("status") == "active" and SCOPE in codings(consent.get("scope"))
-    if not principal.is_operator and is_in_force and rule.get("patient") is None:
-        raise Unprocessable(CONSENT_PATIENT, expression="Consent.patient")
+    found = [] if principal.is_operator else unenforced(consent, base_url, zone, now)
+    if found:
+        raise Unprocessable.of(found)
 
 
 def _check_patient(principal: Principal, interaction: str, resource_type: str, candidate: Row) -> None:

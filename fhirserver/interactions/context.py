@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.matching import PatientKeys
@@ -40,6 +40,10 @@ class Services:
     base_url: str
     bounds: Bounds
     patient_keys: PatientKeys
+    zone: tzinfo = UTC
+    """The time zone of the place: whose days are meant where a Consent says when it ends."""
+    consents_per_patient: int = 200
+    """Consents of one patient that may be in force at once, as far as who writes one sees them."""
     code_systems: Parsed = field(default_factory=Parsed)
     """Code systems that were read before, each under the very version that it was read from."""
     judging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))

@@ -1,7 +1,7 @@
 """Partial dates and the intervals that they stand for.
 
 `2012` is a whole year, `2012-04-01T10:00` a minute. An interval is two instants in microseconds since 1970 in UTC, both
-inclusive. A time without a zone is taken as UTC.
+inclusive. A time without a zone is taken as UTC, and so are days, save where a place is meant (`interval_in`).
 
 https://hl7.org/fhir/R4/datatypes.html#dateTime and https://hl7.org/fhir/R4/search.html#date
 """
@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/datatypes.html#dateTime and https://hl7.org/fhir/R4/sear
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 from fhirserver.model.remembered import remembered
@@ -61,6 +61,21 @@ def interval(value: str) -> tuple[int, int]:
         return low, low + _SECOND - 1
     digits = fraction[:6]
     return low + int(digits.ljust(6, "0")), low + int(digits.ljust(6, "9"))
+
+
+def interval_in(zone: tzinfo, value: str) -> tuple[int, int]:
+    """The same, where the days of a date without a time are those of this zone. Raises ValueError."""
+    low, high = interval(value)
+    if "T" in value or zone is UTC:
+        return low, high
+    # A day on which the clocks change is as long as it can be: its midnight may come twice, or not at all.
+    return low - _ahead(zone, low, fold=0), high - _ahead(zone, high, fold=1)
+
+
+def _ahead(zone: tzinfo, local: int, *, fold: int) -> int:
+    """How many microseconds the clocks of the zone are ahead of UTC when they show this."""
+    shown = moment(local).replace(tzinfo=zone, fold=fold)
+    return (shown.utcoffset() or timedelta()) // timedelta(microseconds=1)
 
 
 def days_in_month(year: int, month: int) -> int:

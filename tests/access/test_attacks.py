@@ -258,10 +258,11 @@ async def test_the_patient_behind_an_appointment_stays_behind_it(world: World, s
 
 
 async def test_a_patient_gives_a_stranger_sight_by_a_recipient_of_another_kind(world: World) -> None:
-    """A permit that names a Group or a Device permits nobody; the members of a Group are not asked."""
+    """A permit that names a Group or a Device permits nobody, and she is told; the members of a Group are not asked."""
     kira = await patient(world, "kira")
     provision = {"type": "permit", "actor": [{"role": RECIPIENT, "reference": {"reference": "Device/x"}}]}
     given = consent("x", "kira", None, provision=provision)
-    assert (await world.asks(kira, "POST", "/Consent", json=given)).status_code == 201
+    assert (await world.asks(kira, "POST", "/Consent", json=given)).status_code == 422
+    await world.open.put(given | {"id": "kira-device"})
     device = await world.token("Device/x", "system/*.rs")
     assert (await world.asks(device, "GET", "/Observation/kira-1")).status_code == 404

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fhirserver.app import derivation
+from fhirserver.model.dates import interval
 from fhirserver.settings import BadSettings, Settings
 
 URL = "mongodb://user:secret@127.0.0.1/"
@@ -45,6 +47,10 @@ def test_the_base_url_follows_the_address_unless_it_is_given(given: dict[str, An
         {"cors_origins": "https://app.example.org https://*.example.org"},
         {"cors_origins": "null"},
         {"cors_origins": "*", "auth": "none"},
+        {"consents_per_patient": 0},
+        {"time_zone": "Nowhere/City"},
+        {"time_zone": "/etc/localtime"},
+        {"time_zone": "Europe"},
     ],
 )
 def test_settings_that_cannot_be_served_are_refused(given: dict[str, Any]) -> None:
@@ -81,6 +87,12 @@ def test_an_environment_without_what_is_needed_is_refused(environment: dict[str,
 def test_worker_processes_get_the_same_settings() -> None:
     settings = Settings(URL, port=9000, auth="none", native_copy=False, database="other")
     assert Settings.from_environment(settings.as_environment()) == settings
+
+
+def test_what_is_stored_of_a_period_is_in_the_time_zone_of_the_place() -> None:
+    role = {"resourceType": "PractitionerRole", "id": "r", "period": {"end": "2026-06-01"}}
+    facts = derivation(Settings(URL, time_zone="Europe/Moscow"))("PractitionerRole", role).security
+    assert facts["role"]["high"] == interval("2026-06-01T20:59:59Z")[1]
 
 
 def test_the_address_of_the_database_is_not_shown() -> None:

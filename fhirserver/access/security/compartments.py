@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Final, Protocol
 
 from fhirserver.access.security.classes import ACCESS_CLASS, OPEN_CLASSES, AccessClass
@@ -57,13 +58,15 @@ class Facts(Protocol):
     ) -> dict[str, Any]: ...
 
 
-def security_facts(base_url: str = "") -> Facts:
-    """The function from a resource to its facts, for a server whose own addresses begin with `base_url`."""
+def security_facts(base_url: str = "", zone: tzinfo = UTC) -> Facts:
+    """The function from a resource to its facts, for a server whose own addresses begin with `base_url`, in a place of this time zone."""
 
     known: Known = {}
 
     def facts(resource_type: str, resource: Resource, texts: Mapping[str, str | bytes] | None = None) -> dict[str, Any]:
-        return _facts(resource_type, resource, texts_of(resource) if texts is None else texts, base_url, known)
+        found = _facts(resource_type, resource, texts_of(resource) if texts is None else texts, base_url, known)
+        found.update(_of_type(resource_type, resource, base_url, zone))
+        return found
 
     return facts
 
@@ -71,6 +74,7 @@ def security_facts(base_url: str = "") -> Facts:
 def _facts(
     resource_type: str, resource: Resource, texts: Mapping[str, str | bytes], base_url: str, known: Known
 ) -> dict[str, Any]:
+    """The facts that every type has."""
     owned = _Owned(ACCESS_CLASS.get(resource_type) in OPEN_CLASSES, base_url)
     if resource_type == "Patient":
         if isinstance(id := resource.get("id"), str) and id:
@@ -94,7 +98,6 @@ def _facts(
         "low": low,
         "high": high,
         **({"mentions": mentioned} if (mentioned := sorted(owned.mentioned - owned.owners)) else {}),
-        **_of_type(resource_type, resource, base_url),
     }
 
 
@@ -246,15 +249,15 @@ def _names_patient(reference: str) -> bool:
     return reference.startswith(("Patient/", "Patient?")) or "/Patient/" in reference or "/Patient?" in reference
 
 
-def _of_type(resource_type: str, resource: Resource, base_url: str) -> dict[str, Any]:
+def _of_type(resource_type: str, resource: Resource, base_url: str, zone: tzinfo) -> dict[str, Any]:
     """What the gate needs to know of some types apart from their owners."""
     match resource_type:
         case "Consent":
-            return {"rule": rule_of(resource, base_url)}
+            return {"rule": rule_of(resource, base_url, zone)}
         case "Appointment":
             return {"actors": sorted(_participants(resource, base_url)), "status": text(resource.get("status"))}
         case "PractitionerRole":
-            return {"role": _role(resource, base_url)}
+            return {"role": _role(resource, base_url, zone)}
         case "Organization":
             return {"part_of": local(resource.get("partOf"), base_url)}
         case "Binary":
@@ -271,9 +274,9 @@ def _participants(resource: Resource, base_url: str) -> Iterator[str]:
             yield actor
 
 
-def _role(resource: Resource, base_url: str) -> dict[str, Any]:
+def _role(resource: Resource, base_url: str, zone: tzinfo) -> dict[str, Any]:
     """A role: whose, where, and when it counts. `active` missing means active; a period that cannot be read is None."""
-    low, high = period_bounds(resource["period"]) if "period" in resource else (BEGINNING, END)
+    low, high = period_bounds(resource["period"], zone) if "period" in resource else (BEGINNING, END)
     return {
         "active": resource.get("active", True) is True,
         "practitioner": local(resource.get("practitioner"), base_url),

@@ -8,10 +8,11 @@ https://hl7.org/fhir/R4/datatypes.html
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
-from fhirserver.model.dates import BEGINNING, END, interval
+from fhirserver.model.dates import BEGINNING, END, interval_in
 from fhirserver.model.reference import Reference
 from fhirserver.model.resource import Resource
 
@@ -52,18 +53,19 @@ def _local_text(value: str, base_url: str) -> str | None:
     return Reference.parse(value, base_url).local
 
 
-def period_bounds(period: Any) -> tuple[int | None, int | None]:
-    """The first and the last microsecond of a Period; an absent end is open, one that cannot be read is None."""
+def period_bounds(period: Any, zone: tzinfo = UTC) -> tuple[int | None, int | None]:
+    """The first and the last microsecond of a Period, its days those of the zone; an absent end is open, one that cannot be read is None."""
     if not isinstance(period, dict):
         return None, None
-    return _bound(period, "start", 0, BEGINNING), _bound(period, "end", 1, END)
+    return _bound(period, "start", zone, BEGINNING), _bound(period, "end", zone, END)
 
 
-def _bound(period: Resource, name: str, end: int, absent: int) -> int | None:
+def _bound(period: Resource, name: str, zone: tzinfo, absent: int) -> int | None:
     if name not in period:
         # `_end` alone says that there is an end, and not which.
         return None if f"_{name}" in period else absent
     try:
-        return interval(period[name])[end]
+        low, high = interval_in(zone, period[name])
     except (ValueError, TypeError):
         return None
+    return low if name == "start" else high

@@ -19,9 +19,10 @@ from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import Examined, admit, examined, identified, let_in
+from fhirserver.interactions.writing import consents
 from fhirserver.interactions.writing.carried import carried
 from fhirserver.interactions.writing.delete import deletion
-from fhirserver.interactions.writing.integrity import check
+from fhirserver.interactions.writing.commit import check
 from fhirserver.interactions.writing.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Outdated, Refused, Tx, Write, Written
@@ -80,8 +81,8 @@ async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, i
 
 
 async def _keys(context: Context, planned: Plan) -> set[str]:
-    """The locks of all criteria by which something is written."""
-    keys: set[str] = set()
+    """The locks of all criteria by which something is written, and of the Consents, as far as they are known before."""
+    keys = consents.locks(context, (each.resource for each in planned.writes))
     for each in planned.writes:
         if each.criteria is not None:
             await context.pace.step()

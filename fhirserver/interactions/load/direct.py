@@ -78,7 +78,7 @@ class Direct:
         self._judge = Judge(
             services.definitions, services.base_url, services.validator, services.derive, services.store.prepare
         )
-        self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references)
+        self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references, services.zone)
         self._rows = services.store.documents(ROWS)
         self._flights: list[_Flight] = []
 

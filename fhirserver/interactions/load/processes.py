@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, tzinfo
 from functools import lru_cache, partial
 from multiprocessing import connection
 from types import TracebackType
@@ -50,6 +51,7 @@ class Rules(NamedTuple):
     base_url: str
     native_copy: bool
     guards_references: bool
+    zone: tzinfo = UTC
 
 
 class Processes:
@@ -111,7 +113,9 @@ class _Own:
 
     def __init__(self, rules: Rules) -> None:
         self._core = load_definitions()
-        self._derivation = Derivation(self._core, rules.base_url, guards_references=rules.guards_references)
+        self._derivation = Derivation(
+            self._core, rules.base_url, guards_references=rules.guards_references, zone=rules.zone
+        )
         self._generation = 0
         self._judge = Judge(
             self._core,

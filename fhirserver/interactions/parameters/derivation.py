@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
 
 from fhirserver.access.security.compartments import security_facts
 from fhirserver.definitions import Definitions
@@ -19,9 +20,11 @@ from fhirserver.store import Derived
 class Derivation:
     """Derives; `adopt` puts other search parameters in force, which is one assignment: what is under way is of one generation."""
 
-    def __init__(self, definitions: Definitions, base_url: str, *, guards_references: bool = False) -> None:
+    def __init__(
+        self, definitions: Definitions, base_url: str, *, guards_references: bool = False, zone: tzinfo = UTC
+    ) -> None:
         self._extractor = Extractor(definitions, base_url=base_url)
-        self._facts = security_facts(base_url)
+        self._facts = security_facts(base_url, zone)
         self._base_url = base_url
         self._guards_references = guards_references
         self._now = (self._extractor, 0)

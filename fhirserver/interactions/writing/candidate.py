@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from fhirserver.access.gate.decide import Granted
-from fhirserver.access.writes import check_candidate, check_patient_known, keep_labels, keeping
+from fhirserver.access.writes import check_candidate, check_enforced, keep_labels, keeping
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import judge
 from fhirserver.interactions.writing.carried import SUBSETTED, carries
@@ -172,7 +172,7 @@ async def let_in(context: Context, interaction: str, found: Examined, *, exists:
         derived = await beside(len(dump(resource)), lambda: services.derive(resource_type, labelled))
     check_candidate(principal, interaction, resource_type, as_stored(context, id, derived), permit)
     if resource_type == "Consent":
-        check_patient_known(principal, resource, derived.security)
+        check_enforced(principal, resource, services.base_url, services.zone, services.clock())
     await judge(services.parameters, resource)  # which takes its time, for those alone who may write one
     if exists:
         permit = keeping(permit, derived.security.get("labels") or ())

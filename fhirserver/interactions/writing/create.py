@@ -9,7 +9,7 @@ from typing import Any
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import admit, identified, resource_of
-from fhirserver.interactions.writing.integrity import commit, stored
+from fhirserver.interactions.writing.commit import commit, stored
 from fhirserver.store import Written
 
 

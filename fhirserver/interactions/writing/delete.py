@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html#delete
 from __future__ import annotations
 
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.writing.integrity import commit
+from fhirserver.interactions.writing.commit import commit
 from fhirserver.store import Write, Written
 
 

@@ -22,7 +22,7 @@ from fhirserver.model.reference import local_references
 from fhirserver.model.resource import Resource
 from fhirserver.search.expression import In, Nothing
 from fhirserver.search.permit import Permit
-from fhirserver.store import Behind, Outdated, Refused, Tx, Write, Written
+from fhirserver.store import Refused, Tx, Write, Written
 
 NO_TARGET: Final = "The resource refers to one that does not exist."
 REFERRED_TO: Final = "Another resource refers to this one; it cannot be deleted."
@@ -33,42 +33,10 @@ _SLOTS: Final = 8
 """Parts of a lock: who refers takes one of them, who deletes all, so that the many who refer to one patient rarely meet."""
 
 
-async def commit(context: Context, write: Write) -> Written | None:
-    """The write, once it is on disk; with its references checked, where that is asked for."""
-    services = context.services
-    if not services.guards_references:
-        return await services.store.commit(write)
-
-    async def body(tx: Tx) -> Written | None:
-        try:
-            return await write_in(context, tx, write)
-        except Outdated as outdated:
-            raise Behind(outdated.metas[0]) from None
-
-    return await services.store.transact(body, types=(write.resource_type,), keys=_keys(context, [write]))
-
-
-async def write_in(context: Context, tx: Tx, write: Write) -> Written | None:
-    """Do one write in a transaction, with its references checked. Raises what refuses it, or Outdated."""
-    try:
-        written = await tx.write([write])
-        await check(context, tx, [write], written)
-    except Refused as refused:
-        raise refused.error from None
-    return written[0]
-
-
-def stored(written: Written | None) -> Written:
-    """What came of a create, an update or a patch: only a deletion may have nothing to do."""
-    assert written is not None, "Only a deletion may have nothing to do."  # noqa: S101 (for the type checker)
-    return written
-
-
-async def check(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
+async def look(context: Context, tx: Tx, writes: Sequence[Write], written: Sequence[Written | None]) -> None:
     """Look at the references of writes that the transaction has done. Raises Refused for the first that is not whole."""
     if not context.services.guards_references:
         return
-    await tx.lock(_keys(context, writes))
     present = {_address(write) for write in writes if write.method != "DELETE"}
     for index, write in enumerate(writes):
         if write.resource is not None:
@@ -121,9 +89,11 @@ def _targets(context: Context, resource: Resource) -> set[str]:
     return {each for each in found if each.partition("/")[0] in types}
 
 
-def _keys(context: Context, writes: Iterable[Write]) -> set[str]:
+def locks(context: Context, writes: Iterable[Write]) -> set[str]:
     """The locks of these writes."""
     found: set[str] = set()
+    if not context.services.guards_references:
+        return found
     for write in writes:
         if write.resource is None:
             found.update(_lock(_address(write), slot) for slot in range(_SLOTS))

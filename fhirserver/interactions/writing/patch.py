@@ -15,7 +15,7 @@ from fhirserver.fhirpath.patching import FhirPathPatch
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.reading.read import read
 from fhirserver.interactions.writing.candidate import admit, identified, resource_of
-from fhirserver.interactions.writing.integrity import commit, stored, write_in
+from fhirserver.interactions.writing.commit import commit, stored, write_in
 from fhirserver.model.json import dump, parse
 from fhirserver.model.json_patch import JsonPatch
 from fhirserver.model.outcome import BadRequest, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed

@@ -10,9 +10,10 @@ from typing import Any
 
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.context import Context
+from fhirserver.interactions.writing import consents
 from fhirserver.interactions.writing.candidate import admit, check_id, identified, resource_of
 from fhirserver.interactions.writing.carried import carried
-from fhirserver.interactions.writing.integrity import commit, stored, write_in
+from fhirserver.interactions.writing.commit import commit, stored, write_in
 from fhirserver.model.resource import Resource
 from fhirserver.store import Behind, Outdated, Tx, Write, Written
 
@@ -67,4 +68,5 @@ async def _with_carried(context: Context, resource: Resource, conditions: _Condi
             whole = carried(resource, outdated.metas[0])
         return stored(await write_in(context, tx, await _write(inside, whole, conditions)))
 
-    return await context.services.store.transact(body, types=(resource_type,), keys=(f"patch {resource_type}/{id}",))
+    keys = {f"patch {resource_type}/{id}", *consents.locks(context, (resource,))}
+    return await context.services.store.transact(body, types=(resource_type,), keys=keys)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirserver.model.dates import BEGINNING, END, days_in_month, instant, interval, moment
+from fhirserver.model.dates import BEGINNING, END, days_in_month, instant, interval, interval_in, moment
 
 INTERVALS = [
     ("2012", "2012-01-01T00:00:00.000000", "2012-12-31T23:59:59.999999"),
@@ -87,3 +87,53 @@ def test_a_year_contains_its_months_and_a_month_its_days(day: object) -> None:
     year, month, date = interval(text[:4]), interval(text[:7]), interval(text)
     assert year[0] <= month[0] <= date[0] <= date[1] <= month[1] <= year[1]
     assert month[1] - month[0] + 1 == days_in_month(int(text[:4]), int(text[5:7])) * 86_400_000_000
+
+
+class Summer(tzinfo):
+    """An hour ahead of UTC; from midnight of 1 April to midnight of 1 October, as the clocks then show it, two."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        assert when is not None
+        shown = when.replace(tzinfo=None, fold=0)
+        begins, ends = datetime(2026, 4, 1), datetime(2026, 10, 1)
+        if begins <= shown < begins + timedelta(hours=1):  # never shown
+            return timedelta(hours=1 if when.fold == 0 else 2)
+        if ends - timedelta(hours=1) <= shown < ends:  # shown twice
+            return timedelta(hours=2 if when.fold == 0 else 1)
+        return timedelta(hours=2 if begins < shown < ends else 1)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "summer"
+
+    def dst(self, when: datetime | None) -> None:
+        return None
+
+
+EAST, WEST = timezone(timedelta(hours=3)), timezone(timedelta(hours=-12))
+
+
+@pytest.mark.parametrize(
+    ("zone", "value", "low", "high"),
+    [
+        (EAST, "2026-06-01", "2026-05-31T21:00:00Z", "2026-06-01T20:59:59.999999Z"),
+        (WEST, "2026-06", "2026-06-01T12:00:00Z", "2026-07-01T11:59:59.999999Z"),
+        (EAST, "2026", "2025-12-31T21:00:00Z", "2026-12-31T20:59:59.999999Z"),
+        (UTC, "2026-06-01", "2026-06-01T00:00:00Z", "2026-06-01T23:59:59.999999Z"),
+        (EAST, "2026-06-01T10:00:00Z", "2026-06-01T10:00:00.000000Z", "2026-06-01T10:00:00.999999Z"),
+        (EAST, "2026-06-01T10:00:00+14:00", "2026-05-31T20:00:00.000000Z", "2026-05-31T20:00:00.999999Z"),
+        (Summer(), "2026-04-01", "2026-03-31T23:00:00Z", "2026-04-01T21:59:59.999999Z"),
+        (Summer(), "2026-09-30", "2026-09-29T22:00:00Z", "2026-09-30T22:59:59.999999Z"),
+        (Summer(), "2026", "2025-12-31T23:00:00Z", "2026-12-31T22:59:59.999999Z"),
+    ],
+)
+def test_days_are_those_of_the_zone_that_is_meant(zone: tzinfo, value: str, low: str, high: str) -> None:
+    assert interval_in(zone, value) == (interval(low)[0], interval(high)[1])
+
+
+@pytest.mark.parametrize("zone", [EAST, WEST, Summer()])
+@pytest.mark.parametrize("value", ["0001", "0001-01-01", "9999", "9999-12-31"])
+def test_the_first_and_the_last_day_have_a_zone_as_well(zone: tzinfo, value: str) -> None:
+    low, high = interval_in(zone, value)
+    assert high - low == interval(value)[1] - interval(value)[0]
+    with pytest.raises(ValueError):
+        interval_in(zone, "some day")

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -280,6 +281,13 @@ def test_the_facts_of_a_role(case: str) -> None:
     role = derive("PractitionerRole", practitioner_role("r", "Practitioner/p", "Organization/o", **changes))["role"]
     assert role == role | wanted
     assert (role["practitioner"], role["organization"]) == ("Practitioner/p", "Organization/o")
+
+
+def test_the_days_of_a_role_are_those_of_the_place() -> None:
+    role = practitioner_role("r", "Practitioner/p", period={"start": "2026-01-01", "end": "2026-01-01"})
+    found = security_facts(BASE, timezone(timedelta(hours=3)))("PractitionerRole", role)["role"]
+    assert found["low"] == interval("2025-12-31T21:00:00Z")[0]
+    assert found["high"] == interval("2026-01-01T20:59:59Z")[1]
 
 
 def test_a_role_without_active_is_active() -> None:

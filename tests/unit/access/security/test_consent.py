@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/consent.html
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ OTHER = frozenset(("Practitioner/x",))
 USE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentaction", "code": "use"}]}
 
 
-def says(*consents: dict[str, Any], to: frozenset[str] = HERSELF) -> str:
-    found = verdict([rule_of(each, BASE) for each in consents], to, to, NOW)
+def says(*consents: dict[str, Any], to: frozenset[str] = HERSELF, now: int = NOW, zone: tzinfo = UTC) -> str:
+    found = verdict([rule_of(each, BASE, zone) for each in consents], to, to, now)
     if found.denied:
         return "deny"
     return "permit and create" if found.creates else "permit" if found.reads else "nothing"
@@ -171,6 +172,37 @@ CASES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a nested permit in a deny": ([permit(), deny(provision=[provision("permit", DOCTOR)])], "deny"),
     "a nested provision that is no list": ([permit(), permit(provision=provision("deny", DOCTOR))], "deny"),
 }
+OPT_OUT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]}
+OPT_IN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]}
+CASES |= {
+    "an opt-out without a provision": ([permit(), consent("2", "a", None, policyRule=OPT_OUT)], "deny"),
+    "an opt-out with exceptions": (
+        [permit(), consent("2", "a", None, policyRule={"coding": [OPT_OUT["coding"][0] | {"code": "OPTOUTE"}]})],
+        "deny",
+    ),
+    "an opt-out of others by a provision without a type": (
+        [permit(), consent("2", "a", provision(None, "Practitioner/x", period={"end": "2025"}), policyRule=OPT_OUT)],
+        "deny",
+    ),
+    "an opt-out by a provision that is none": (
+        [permit(), consent("2", "a", None, provision=[], policyRule=OPT_OUT)],
+        "deny",
+    ),
+    "an opt-out whose type permits": ([permit() | {"policyRule": OPT_OUT}], "permit and create"),
+    "an opt-out of another scope": (
+        [permit(), consent("2", "a", None, policyRule=OPT_OUT, scope={"text": "research"})],
+        "permit and create",
+    ),
+    "an opt-out that has ended": (
+        [permit(), consent("2", "a", None, policyRule=OPT_OUT, status="inactive")],
+        "permit and create",
+    ),
+    "an opt-in without a provision": ([consent("2", "a", None, policyRule=OPT_IN)], "nothing"),
+    "an opt-in by a provision without a type": (
+        [consent("2", "a", provision(None, DOCTOR), policyRule=OPT_IN)],
+        "nothing",
+    ),
+}
 CASES |= {
     f"status {status}": ([permit() | {"status": status}, deny() | {"status": status}], "nothing")
     for status in ("draft", "proposed", "rejected", "inactive", "entered-in-error")
@@ -181,6 +213,25 @@ CASES |= {
 def test_what_consents_say(case: str) -> None:
     consents, expected = CASES[case]
     assert says(*consents) == expected
+
+
+@pytest.mark.parametrize("effect", ["permit", "deny"])
+@pytest.mark.parametrize(
+    ("zone", "moment", "is_in_force"),
+    [
+        (timezone(timedelta(hours=3)), "2026-06-01T23:59:00+03:00", True),
+        (timezone(timedelta(hours=3)), "2026-06-02T00:01:00+03:00", False),
+        (UTC, "2026-06-02T00:01:00+03:00", True),
+        (timezone(timedelta(hours=-8)), "2026-06-01T00:01:00-08:00", True),
+        (timezone(timedelta(hours=-8)), "2026-05-31T23:59:00-08:00", False),
+    ],
+)
+def test_the_days_of_a_period_are_those_of_the_place(zone: tzinfo, moment: str, is_in_force: bool, effect: str) -> None:
+    """CS-33."""
+    stated = consent("1", "a", provision(effect, DOCTOR, period={"start": "2026-06-01", "end": "2026-06-01"}))
+    now = interval(moment)[0]
+    said = "permit and create" if effect == "permit" else "deny"
+    assert says(stated, now=now, zone=zone) == (said if is_in_force else "nothing")
 
 
 NAMED: dict[str, tuple[dict[str, Any], str, str]] = {
