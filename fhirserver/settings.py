@@ -71,13 +71,13 @@ class Settings:
             )
         if self.auth == "none" and "*" in self.origins:
             raise BadSettings("auth none with cors_origins * would let every page that is open here read every record.")
-        if not self.mongo_url.startswith(_MONGO):
         try:
             _ = self.zone
         except (OSError, KeyError, ValueError):
             raise BadSettings(
                 "time_zone is a name of the IANA database that this system has, as Europe/Moscow or UTC."
             ) from None
+        if not self.mongo_url.startswith(_MONGO):
             raise BadSettings("mongo_url begins with mongodb:// or mongodb+srv://.")
         if self.auth == "none" and not is_loopback(self.host):
             raise BadSettings("auth none serves every record to everybody: it is for loopback only (--host 127.0.0.1).")
@@ -90,12 +90,12 @@ class Settings:
         """The origins whose pages may read answers in a browser."""
         return tuple(each for each in self.cors_origins.replace(",", " ").split() if each)
 
-    @classmethod
     @property
     def zone(self) -> tzinfo:
         """The time zone of the place; UTC is known without a database of zones."""
         return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
 
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:
         """The settings of the environment, with those that are `given` (and not None) before them."""
         values: dict[str, Any] = {}

@@ -18,11 +18,11 @@ from fhirserver.interactions.bundles.plan import Plan, Planned, plan
 from fhirserver.interactions.bundles.records import strangers
 from fhirserver.interactions.bundles.resolve import Resolution, resolve, settled
 from fhirserver.interactions.context import Context
-from fhirserver.interactions.writing.candidate import Examined, admit, examined, identified, let_in
 from fhirserver.interactions.writing import consents
+from fhirserver.interactions.writing.candidate import Examined, admit, examined, identified, let_in
 from fhirserver.interactions.writing.carried import carried
-from fhirserver.interactions.writing.delete import deletion
 from fhirserver.interactions.writing.commit import check
+from fhirserver.interactions.writing.delete import deletion
 from fhirserver.interactions.writing.patch import next_state
 from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Outdated, Refused, Tx, Write, Written
