@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from fhirserver.access import matching
 from fhirserver.access.gate import weighing
-from fhirserver.access.matching import Rows, met, seen
-from fhirserver.model.outcome import TooCostly
+from fhirserver.access.matching import PatientKeys, Rows, met, seen
+from fhirserver.access.principal import Principal
+from fhirserver.model.outcome import Conflict, TooCostly
 from fhirserver.search.expression import Expression, In
 from fhirserver.search.permit import Permit
-from tests.fakes.gate import DOCTOR, World, permits
+from tests.fakes.gate import DOCTOR, LABORATORY, World, permits, who
 from tests.fakes.records import observation
 
 EVERY = In("deleted", frozenset({False}))
@@ -80,3 +85,71 @@ async def test_several_criteria_are_each_answered() -> None:
     ]
     found, _ = await decided(made, criteria)
     assert [len(rows) for rows in found] == [2, 1, 0, 0]
+
+
+async def test_the_owner_of_one_match_counts_beside_a_criterion_of_many() -> None:
+    made = world(8, "mine")
+    many = In("_id", frozenset(f"h{number:03d}" for number in range(8)))
+    found, _ = await decided(made, [many, In("_id", frozenset({"mine"}))])
+    assert [len(rows) for rows in found] == [0, 1]
+
+
+class FakeRows:
+    """The rows of several processes: between any two questions others have their turn."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+
+    async def get(self, key: str) -> dict[str, Any] | None:
+        found = self.rows.get(key)
+        await asyncio.sleep(0)
+        return found
+
+    async def insert(self, document: dict[str, Any]) -> None:
+        if document["_id"] in self.rows:
+            raise Conflict
+        self.rows[document["_id"]] = document
+
+    async def replace(self, document: dict[str, Any], expected: Mapping[str, Any]) -> bool:
+        stored = self.rows[document["_id"]]
+        if any(stored[name] != value for name, value in expected.items()):
+            return False
+        self.rows[document["_id"]] = document
+        return True
+
+
+async def missed(keys: PatientKeys, now: float = 0) -> bool:
+    """Whether the key asked for an identifier that leads to no patient."""
+    nobody = In("_id", frozenset({"nobody"}))
+    try:
+        assert await keys.resolve(World().facts, LABORATORY, nobody, now) == []
+    except TooCostly:
+        return False
+    return True
+
+
+async def test_misses_are_counted_to_the_bound_by_the_hour() -> None:
+    keys = PatientKeys(FakeRows(), misses=3, seconds=10)  # type: ignore[arg-type]  # as much of them as is needed
+    assert [await missed(keys) for _ in range(5)] == [True, True, True, False, False]
+    assert await missed(keys, now=10)
+
+
+async def test_no_miss_of_another_process_is_lost() -> None:
+    rows = FakeRows()
+    processes = [PatientKeys(rows, misses=100) for _ in range(4)]  # type: ignore[arg-type]
+    await asyncio.gather(*(missed(each) for each in processes for _ in range(5)))
+    assert rows.rows["Organization/lab"]["misses"] == 20
+    assert not await missed(PatientKeys(rows, misses=20))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("principal", "expected"),
+    [
+        (LABORATORY, True),
+        (who("Organization/lab", "system/Observation.c"), True),
+        (who("Organization/lab", "system/Observation.ruds system/Patient.c"), False),
+        (DOCTOR, False),
+    ],
+)
+def test_the_key_is_for_systems_that_may_create(principal: Principal, expected: bool) -> None:
+    assert PatientKeys.fits(principal, "Observation") is expected

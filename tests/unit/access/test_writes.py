@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fhirserver.access.security.compartments import CONFIDENTIALITY_SYSTEM as CONFIDENTIALITY
-from fhirserver.access.writes import keep_labels, keeping
+from fhirserver.access.writes import is_of_another, keep_labels, keeping
 from fhirserver.model.outcome import Forbidden
 from fhirserver.search.expression import All
 from fhirserver.search.match import match
@@ -96,3 +96,19 @@ def test_a_label_raised_meanwhile_is_not_lost(old: tuple[str, ...], new: tuple[s
 
 def test_the_operator_is_not_held_to_labels() -> None:
     assert keeping(Permit.system("test"), ()).is_system
+
+
+@pytest.mark.parametrize(
+    ("of_class", "theirs", "expected"),
+    [
+        ("patient", ["a"], False),
+        ("patient", ["b"], True),
+        ("patient", ["a", "b"], True),
+        ("patient", ["b", "?"], False),
+        ("adjacent", [], False),
+        ("system", ["b"], False),
+        ("directory", [], False),
+    ],
+)
+def test_what_is_of_another_is_a_patients_and_surely_not_hers(of_class: str, theirs: list[str], expected: bool) -> None:
+    assert is_of_another({"class": of_class, "owners": theirs}, ["a"]) is expected

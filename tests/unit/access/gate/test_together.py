@@ -160,6 +160,19 @@ async def test_the_reads_of_one_doctor_are_one_set_of_questions_and_one_reach() 
     assert len({id(permit.of("Observation")) for permit in found}) == 1
 
 
+async def test_what_else_one_caller_asks_of_a_record_in_the_turn_is_decided_by_itself() -> None:
+    """A history is of those who owned it before, too; a read, which comes first, does not ask who they were."""
+    world = World(*(permits("Practitioner/d", patient=each, id=each) for each in "ab"))
+    for owner in "ba":
+        world.facts.put(observation("1", owner))
+    asked = [
+        world.gate.decide(DOCTOR, each, "Observation", ids=("1",)) for each in ("read", "vread", "history-instance")
+    ]
+    [past] = world.facts.past["Observation", "1"]
+    found = [match(permit.of("Observation"), past) for permit in await asyncio.gather(*asked)]
+    assert found == [False, True, True]
+
+
 @pytest.mark.parametrize("max_owners", [3, 50])
 async def test_a_record_of_too_many_owners_does_not_hide_its_neighbours(max_owners: int) -> None:
     """Attack: read something of a great many patients beside a colleague of the same practice, who shares the token."""
