@@ -31,4 +31,4 @@ def test_every_decision_is_in_the_index_once_and_in_order() -> None:
 
 def test_a_decision_opens_with_its_number() -> None:
     first = {path.name: path.read_text().partition("\n")[0] for path in DECISIONS.glob("[0-9]*.md")}
-    assert {name: line for name, line in first.items() if not re.match(rf"# {name[:4]}[.:] \S", line)} == {}
+    assert {name: line for name, line in first.items() if not re.match(rf"# {name[:4]}: \S", line)} == {}
