@@ -87,8 +87,9 @@ async def test_without_the_native_copy_only_the_text_is_kept(
 ) -> None:
     plain = await open_store(native_copy=False)
     await plain.commit(writing.write("PUT", "a", x=1))
-    (row,) = await everything(mongo, "Observation")
-    assert "resource" not in row
+    await writing.put("b", x=1)
+    await plain.commit(writing.write("PUT", "b", x=2))
+    assert ["resource" in row for row in await everything(mongo, "Observation")] == [False, False]
 
 
 async def test_of_fifty_parallel_updates_with_one_if_match_exactly_one_wins(store: Store, writing: Any) -> None:
@@ -304,6 +305,17 @@ async def test_if_match_names_the_current_version(
         assert wins
 
 
+@pytest.mark.parametrize(("if_match", "wins"), [(("*",), False), (("1",), False), (("2",), True)])
+async def test_what_is_deleted_is_matched_by_the_deletion_alone(
+    store: Store, writing: Any, if_match: tuple[str, ...], wins: bool
+) -> None:
+    """RFC 9110, 13.1.1: `*` is true where there is a current representation."""
+    await writing.put("a")
+    await writing.delete("a")
+    outcome = await asyncio.gather(writing.put("a", options={"if_match": if_match}), return_exceptions=True)
+    assert isinstance(outcome[0], Written if wins else PreconditionFailed)
+
+
 async def test_updated_never_goes_back(open_store: Callable[..., Any], writing: Any, clock: Any) -> None:
     slow = await open_store(clock=clock)
     first = await slow.commit(writing.write("PUT", "a"))
@@ -341,6 +353,30 @@ async def test_a_full_group_takes_no_more_members_than_its_bound(open_store: Cal
     assert max(sizes) == group.MEMBERS
 
 
+async def test_writes_of_one_resource_go_one_group_after_the_other_in_their_order(
+    open_store: Callable[..., Any], writing: Any
+) -> None:
+    attempts: list[list[str]] = []
+
+    def seal(members: Sequence[Member]) -> list[Any]:
+        attempts.append([f"{member.version.id}{member.version.version}" for member in members])
+        return []
+
+    sealed = await open_store(seal=seal)
+    written = await asyncio.gather(*(sealed.commit(writing.write("PUT", id)) for id in "abaaba"))
+    assert [each.version.version for each in written] == [1, 1, 2, 3, 2, 4]
+    assert attempts == [["a1", "b1"], ["a2", "b2"], ["a3"], ["a4"]]
+
+
+async def test_past_the_bound_on_those_that_wait_the_next_is_told_to_come_again(
+    store: Store, writing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "QUEUE", 3)
+    outcomes = await asyncio.gather(*(writing.put(f"n{n}") for n in range(5)), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [Written] * 3 + [Unavailable] * 2
+    assert await store.read("Observation", "n3", SYSTEM) is None
+
+
 async def test_a_document_with_every_indexed_parameter_repeated_is_accepted(
     store: Store, writing: Any, mongo: Mongo
 ) -> None:
@@ -371,8 +407,8 @@ async def test_a_caller_that_has_gone_before_its_group_is_not_written(store: Sto
     await asyncio.sleep(0)
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert await store.read("Observation", "n0", SYSTEM) is not None
-    assert await store.read("Observation", "n2", SYSTEM) is not None
+    there = [await store.read("Observation", f"n{n}", SYSTEM) is not None for n in range(3)]
+    assert there == [True, False, True]
 
 
 async def test_close_finishes_what_was_taken_on(open_store: Callable[..., Any], writing: Any, store: Store) -> None:
