@@ -19,7 +19,7 @@ from fhirserver.model.resource import Version
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derived, Write
 from fhirserver.store.bulk import packed
-from fhirserver.store.commit.prepare import _decimal, finish, prepare, timed
+from fhirserver.store.commit.prepare import _decimal, finish, native, prepare, timed
 from fhirserver.store.history import feed
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -42,6 +42,13 @@ def test_a_decimal_is_what_the_driver_would_make_of_it(text: str) -> None:
     assert _decimal(text) == wanted
     if isinstance(wanted, Decimal128) and len(Decimal(text).as_tuple().digits) <= 34:
         assert str(_decimal(text)) == str(wanted)
+
+
+@pytest.mark.parametrize(
+    ("number", "fits"), [(1 << 63, False), ((1 << 63) - 1, True), (-1 << 63, True), ((-1 << 63) - 1, False)]
+)
+def test_an_integer_past_64_bits_is_text(number: int, fits: bool) -> None:
+    assert bson.decode(native(b'{"a":[%d]}' % number).raw) == {"a": [number if fits else str(number)]}
 
 
 values = st.recursive(
