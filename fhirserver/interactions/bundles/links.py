@@ -133,6 +133,13 @@ class Links:
             return None  # what keeps its place keeps its version as well
         return target if found.fragment is None else f"{target}#{found.fragment}"
 
+    def place_of_link(self, resource: Resource, full_url: str | None, text: bytes) -> str | None:
+        """Where the first reference stands that leads to another entry, below the resource; None where none does."""
+        base = _base_of(full_url, self.base_url)
+        own = None if full_url is None else self.targets.get(link_key(full_url, self.base_url))
+        links = {each for each in _references(text) if self.reference(each, base) not in (None, own)}
+        return _place_of(resource, links) if links else None
+
 
 class _Rewriting:
     """One resource on its way."""
@@ -210,10 +217,23 @@ class _Rewriting:
 
 def conditional_references(text: bytes) -> set[str]:
     """The references in the text of a resource that hold a query."""
-    if b"?" not in text:
-        return set()
-    found = {each[1] for each in _ANY_REFERENCE.finditer(text) if b"?" in each[1]}
+    return _references(text, b"?") if b"?" in text else set()
+
+
+def _references(text: bytes, part: bytes = b"") -> set[str]:
+    """The references in the text of a resource that hold this part."""
+    found = {each[1] for each in _ANY_REFERENCE.finditer(text) if part in each[1]}
     return {parse(b'"%b"' % each) for each in found}
+
+
+def _place_of(value: Any, references: set[str]) -> str | None:
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+        step = f".{key}" if isinstance(key, str) else f"[{key}]"
+        if key == "reference" and isinstance(each, str) and each in references:
+            return step
+        if isinstance(each, (dict, list)) and (place := _place_of(each, references)) is not None:
+            return step + place
+    return None
 
 
 def _base_of(full_url: str | None, base_url: str) -> str | None:

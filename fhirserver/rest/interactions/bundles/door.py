@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fhirserver.interactions.bundles import Entry
+from fhirserver.interactions.bundles.batch import check_independent, created_by
 from fhirserver.interactions.bundles.transaction import placed, transaction
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations import OPERATIONS
@@ -54,12 +55,15 @@ def door(routes: Routes) -> Handle:
 async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     """Each entry by itself, side by side; what goes wrong with one is its own."""
     room, budget = asyncio.Semaphore(SIDE_BY_SIDE), Budget()
+    creates = (sent for sent in requests.entries if sent.route.interaction == "create" and sent.full_url is not None)
+    created = created_by(request.context.services, {sent.index: str(sent.full_url) for sent in creates})
 
     async def one(sent: Sent) -> Answer:
         async with room:
             await request.context.pace.step()
             try:
                 if _changes(sent):
+                    await check_independent(created, sent.request.sent, sent.full_url)
                     return budget.written(sent.index, await sent.route.handle(sent.request))
                 return await budget.read(sent.index, lambda: sent.route.handle(sent.request))
             except FhirError as error:
