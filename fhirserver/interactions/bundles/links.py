@@ -135,6 +135,8 @@ class Links:
 
     def place_of_link(self, resource: Resource, full_url: str | None, text: bytes) -> str | None:
         """Where the first reference stands that leads to another entry, below the resource; None where none does."""
+        if self._mark not in text:
+            return None
         base = _base_of(full_url, self.base_url)
         own = None if full_url is None else self.targets.get(link_key(full_url, self.base_url))
         links = {each for each in _references(text) if self.reference(each, base) not in (None, own)}
