@@ -29,7 +29,12 @@ def arguments(parser: ArgumentParser) -> None:
     """The expression and the files."""
     parser.add_argument("expression", metavar="EXPRESSION", help="such as: name.where(use = 'official').family")
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="resources in JSON; none, for an expression of its own"
+        "files",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="resources in JSON; none, for an expression of its own",
     )
 
 

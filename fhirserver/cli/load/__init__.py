@@ -64,7 +64,7 @@ def run(given: Namespace) -> int:
         raise Failure("--parallel is at least 1.")
     if given.processes is not None and (given.processes < 1 or given.url):
         raise Failure("--processes is at least 1, and not for --url: there the server judges.")
-    _look_at(given.url, given.report)
+    _look_at(given)
     # Resources are trees that are dropped as a whole; to look for rings among them often would cost a third of the time.
     gc.freeze()
     gc.set_threshold(RINGS)
@@ -79,10 +79,16 @@ def run(given: Namespace) -> int:
     return 1 if counts.refused else 0
 
 
-def _look_at(url: str | None, report: Path) -> None:
-    """Whether the address can be one, and the report can be written without destroying what is no report."""
+def _look_at(given: Namespace) -> None:
+    """Whether there is one target, its address can be one, and the report can be written without destroying what is no report."""
+    url, report = given.url, given.report
     if url is not None and not is_base(url):
         raise Failure("--url is a server's FHIR base, as in https://fhir.example.org/fhir.")
+    if url and (given.data or given.mongo_url):
+        raise Failure("--url is a server, --data and --mongo-url are a database: a load goes to one of them.")
+    if given.token and not url:
+        # Whoever forgets the address means to load as the token's holder, and would load past all Consents.
+        raise Failure("--token is for --url; without it a load goes into the database, as the operator.")
     try:
         with report.open("rb") as opened:
             begins = opened.read(len(REPORT_BEGINS))

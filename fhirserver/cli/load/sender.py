@@ -77,7 +77,8 @@ class Sender:
     async def send(
         self, method: str, path: str, body: bytes | None = None, *, may_resend: bool = True, **headers: str
     ) -> Answer:
-        """The answer. Raises Unavailable where none came, and Failure where nobody answers at all or the token does not count."""
+        """The answer. Raises Unavailable where none came, and Failure where nobody answers at all, something else than FHIR does at
+        the base, or the token does not count."""
         async with self._room:
             return await self._send(
                 method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}, may_resend
@@ -104,6 +105,8 @@ class Sender:
                     raise Failure(
                         "The server does not accept the access token. Load again with a new one: it goes on from here."
                     )
+                if not path and (got.is_redirect or got.status_code == 404) and not _is_fhir(got):
+                    raise Failure(f"No FHIR server answers at that address ({got.status_code}): is it the FHIR base?")
                 if got.status_code not in _LATER or loop.time() > deadline:
                     return Answer(got.status_code, got.headers, got.content, was_resent)
                 was_resent = was_resent or got.status_code != 429
@@ -135,6 +138,10 @@ def _issue(sent: dict[str, Any]) -> Issue:
     expression = sent.get("expression")
     place = expression[0] if isinstance(expression, list) and expression else None
     return Issue(severity, str(sent.get("code", "exception")), str(text or "No reason was given."), place)
+
+
+def _is_fhir(answer: httpx.Response) -> bool:
+    return "fhir" in answer.headers.get("Content-Type", "")
 
 
 def _seconds(text: str | None) -> float:

@@ -51,6 +51,8 @@ def test_every_command_explains_its_options(name: str, capsys: pytest.CaptureFix
         (["serve", "--port", "0", "--data", __file__], "cannot be the data folder"),
         (["token", "issue", "--user", "Device/d", "--scope", " "], "--scope allows nothing"),
         (["load", "--url", "nonsense", __file__], "--url is a server's FHIR base"),
+        (["load", "--token", "t", __file__], "--token is for --url"),
+        (["load", "--url", "http://127.0.0.1:1/fhir", "--data", "data", __file__], "a load goes to one of them"),
         (["load", "--report", __file__, __file__], "holds something else than refusals"),
         (["load", "--report", "absent/report", __file__], "there is no folder"),
         (["load", "--report", ".", __file__], "Is a directory"),
@@ -80,6 +82,12 @@ def test_a_wrong_command_line_is_refused(words: list[str], capsys: pytest.Captur
         main(words)
     assert ended.value.code == 2
     assert "usage: fhirserver" in capsys.readouterr().err
+
+
+def test_files_are_not_asked_for_where_an_expression_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fhirpath"])
+    assert capsys.readouterr().err.endswith("required: EXPRESSION\n")
 
 
 def test_told_to_end_a_command_stops_what_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
