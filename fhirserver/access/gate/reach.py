@@ -186,7 +186,7 @@ def _taking_part(decided: Decided) -> Expression:
     return all_of(
         _PATIENT_OR_ADJACENT,
         In("security.actors", decided.takes_part),
-        any_of(_NO_OWNER, Within(_OWNERS, decided.undenied | {UNRESOLVED})),
+        any_of(_NO_OWNER, within(_OWNERS, decided.undenied)),
     )
 
 

@@ -80,6 +80,15 @@ async def test_a_flood_of_consents_hides_the_one_whose_it_is_and_nobody_else(mon
     assert await world.finds(A, "Observation") == {"a"}
 
 
+async def test_consents_of_many_are_read_in_parts_and_all_of_them_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing, "MAX_RULES", 4)
+    everybody = frozenset("abcdefg")
+    world = World(*(observation(id, id) for id in everybody))
+    for id in everybody:
+        world.facts.put(permits("Practitioner/d", patient=id, id=id))
+    assert await world.finds(DOCTOR, "Observation", patients=everybody) == everybody
+
+
 @pytest.mark.parametrize(("number", "shown"), [(3, {"1"}), (4, set())])
 async def test_whose_consents_are_too_many_is_hidden_whatever_else_is_asked(
     monkeypatch: pytest.MonkeyPatch, number: int, shown: set[str]
