@@ -9,12 +9,28 @@ from typing import Any
 
 import pytest
 
+from fhirserver.search.expression import Expression, In
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derived, Store, Write
 from fhirserver.store.connection.client import Mongo
 
 SYSTEM = Permit.system("test")
 BY = By("request", "Practitioner/writer", "client")
+
+
+def permit(expression: Expression) -> Permit:
+    """A permit to read and write what the expression says."""
+    return Permit(("test",), lambda _: expression, lambda _: expression)
+
+
+def owner(*ids: str) -> Permit:
+    """A permit for what belongs to one of these alone."""
+    return permit(In("security.owner", frozenset(ids)))
+
+
+def patient(*ids: str) -> list[dict[str, str]]:
+    """References to these."""
+    return [{"reference": f"Patient/{id}"} for id in ids]
 
 
 def derive(resource_type: str, resource: dict[str, Any]) -> Derived:

@@ -29,8 +29,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.store import Member, Store, Write, Written
 from fhirserver.store.commit import group
 from fhirserver.store.connection.client import Mongo, Query
-
-SYSTEM = Permit.system("test")
+from tests.integration.store.conftest import SYSTEM
 
 
 def of_owner(*owners: str, writes: bool = True) -> Permit:

@@ -32,15 +32,10 @@ from fhirserver.store import By, Mark, Span, Store
 from fhirserver.store.connection.client import Mongo
 from fhirserver.store.history import feed
 from fhirserver.store.history.histories import Histories, _between, _wanted
-from tests.integration.store.conftest import Writing, derive
+from tests.integration.store.conftest import SYSTEM, Writing, derive, permit
 
 TYPES = ("Observation", "Condition", "Basic")
-SYSTEM = Permit.system("test")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def permit(expression: Expression) -> Permit:
-    return Permit(("test",), lambda _: expression, lambda _: expression)
 
 
 def owners(*ids: str) -> Expression:

@@ -25,8 +25,8 @@ from fhirserver.store import By, Derived, Store, Write
 from fhirserver.store.connection.client import Mongo
 from fhirserver.store.layout import indexes
 from fhirserver.store.layout.indexes import Index
+from tests.integration.store.conftest import SYSTEM
 
-SYSTEM = Permit.system("test")
 ROWS = 240
 LEADS = 12
 """Distinct values at each lead; each has ROWS / LEADS documents."""

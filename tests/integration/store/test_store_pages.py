@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest, SortKey
 from fhirserver.store import Page, Position, Store
-from tests.integration.store.test_store_search import ORDERS, expected, of_patient, owner, patient
+from tests.integration.store.conftest import SYSTEM, owner, patient
+from tests.integration.store.test_store_search import ORDERS, expected, of_patient
 
-SYSTEM = Permit.system("test")
 HERS, NOT_HERS = patient("p"), patient("q")
 
 values = st.one_of(st.none(), st.integers(0, 2))

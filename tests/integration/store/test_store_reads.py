@@ -13,20 +13,7 @@ from fhirserver.search.expression import All, And, Expression, In, Nothing, Rang
 from fhirserver.search.permit import Permit
 from fhirserver.store import Store
 from fhirserver.store.connection.client import Mongo
-
-SYSTEM = Permit.system("test")
-
-
-def permit(expression: Expression) -> Permit:
-    return Permit(("test",), lambda _: expression, lambda _: expression)
-
-
-def owner(*ids: str) -> Permit:
-    return permit(In("security.owner", frozenset(ids)))
-
-
-def patient(*ids: str) -> list[dict[str, str]]:
-    return [{"reference": f"Patient/{id}"} for id in ids]
+from tests.integration.store.conftest import SYSTEM, owner, patient, permit
 
 
 @pytest.mark.parametrize("rounds", [500, pytest.param(10_000, marks=pytest.mark.slow)])

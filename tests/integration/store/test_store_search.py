@@ -30,20 +30,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.search.request import Include, SearchRequest, SortKey
 from fhirserver.store import Page, Position, Store
 from fhirserver.store.resources import includes as bounds
-
-SYSTEM = Permit.system("test")
-
-
-def permit(expression: Expression) -> Permit:
-    return Permit(("test",), lambda _: expression, lambda _: expression)
-
-
-def owner(*ids: str) -> Permit:
-    return permit(In("security.owner", frozenset(ids)))
-
-
-def patient(*ids: str) -> list[dict[str, str]]:
-    return [{"reference": f"Patient/{id}"} for id in ids]
+from tests.integration.store.conftest import SYSTEM, owner, patient, permit
 
 
 def of_patient(*ids: str) -> In:

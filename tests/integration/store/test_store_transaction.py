@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, Unavailable
+from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit
 from fhirserver.store import Refused, Store, Tx
 from fhirserver.store.connection.client import Mongo, Query
+from fhirserver.store.transaction import LARGE
 from tests.fakes.failures import Failures, inject
 from tests.integration.store.conftest import SYSTEM, Writing
 
@@ -242,6 +243,79 @@ async def test_the_time_of_a_transaction_begins_with_its_turn(
     asyncio.get_running_loop().call_later(0.6, released.set_result, None)
     await first
     assert len(await second) == 1
+
+
+@pytest.mark.parametrize("is_stamped", [False, True])
+async def test_the_bound_of_a_commit_begins_with_the_time_of_the_versions(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch, is_stamped: bool
+) -> None:
+    """Work before it may take longer, the more there is of it; once the versions have their time nothing may."""
+    await writing.put("there")
+    monkeypatch.setattr("fhirserver.store.transaction.COMMIT_BOUND", timedelta(seconds=1))
+    later: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def body(tx: Tx) -> None:
+        if is_stamped:
+            await tx.write(three(writing, "x"))
+        asyncio.get_running_loop().call_later(1.1, later.set_result, None)
+        await later
+        if not is_stamped:
+            await tx.write(three(writing, "x"))
+
+    doing = store.transact(body, types=TYPES, size=2_000)
+    if is_stamped:
+        with pytest.raises(Unavailable, match="nothing of it is stored"):
+            await doing
+    else:
+        await doing
+    assert await state(store, "x") == ((False, False, 1) if is_stamped else (True, True, 2))
+
+
+async def test_what_the_cache_of_the_database_cannot_hold_is_too_large(
+    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.put("there")
+    whole, asked = Mongo.command, list[Any]()
+
+    async def full(self: Mongo, each: Any, session: Any = None) -> Any:
+        if session is None or "insert" not in each:
+            return await whole(self, each, session)
+        asked.append(each)
+        return {"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": 388}]}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mongo, "command", full)
+        with pytest.raises(TooLarge):
+            await store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES)
+        assert len(asked) == 1, "it is not tried again"
+        units = [[store.prepare(writing.write("PUT", id))] for id in ("a", "b")]
+        assert await store.insert(units) == [False, False]
+    assert await state(store, "x") == (False, False, 1)
+
+
+async def test_of_large_transactions_one_goes_at_a_time_and_small_ones_beside_it(
+    store: Store, writing: Writing
+) -> None:
+    released, held = asyncio.Event(), asyncio.Event()
+    begun: list[str] = []
+
+    async def large(_: Tx) -> None:
+        begun.append("large")
+        held.set()
+        await released.wait()
+
+    async def small(tx: Tx) -> None:
+        await tx.write([writing.write("POST", "x-a")])
+        begun.append("small")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(store.transact(large, types=TYPES, size=LARGE))
+        await held.wait()
+        await store.transact(small, types=TYPES, size=LARGE - 1)
+        assert begun == ["large", "small"]
+        released.set()
+    assert begun == ["large", "small", "large"]
 
 
 async def test_who_waits_too_long_for_a_turn_is_told_to_come_again_and_holds_nothing(

@@ -17,9 +17,7 @@ from fhirserver.store import Change, Derived, LayoutError, Store
 from fhirserver.store.connection.client import Mongo, Query
 from fhirserver.store.layout import indexes
 from fhirserver.store.layout.collections import LAYOUT
-from tests.integration.store.conftest import derive
-
-SYSTEM = Permit.system("test")
+from tests.integration.store.conftest import SYSTEM, derive
 
 
 async def rows_of(mongo: Mongo, collection: str) -> dict[Any, dict[str, Any]]:
@@ -152,8 +150,6 @@ async def test_reindex_while_writing_loses_nothing(
     open_store: Callable[..., Any], store: Store, writing: Any, mongo: Mongo
 ) -> None:
     """Guarded by version: a row is never given the derived fields of a text that it does not have."""
-    from tests.integration.store.conftest import derive
-
     await asyncio.gather(*(writing.put(f"n{n}", codes=["old"]) for n in range(60)))
 
     def newer(resource_type: str, resource: dict[str, Any]) -> Derived:
