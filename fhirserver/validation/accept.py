@@ -33,6 +33,7 @@ _LONGEST = 1_000
 _AROUND = (b'"#', b'"resourceType"')
 """In the text of what is valid or not by what is around it, or has more to be said of: references inside, and resources."""
 
+_NONE: Mapping[str, str | bytes] = {}
 _STUMBLES = (KeyError, TypeError, AttributeError, FhirPathError)
 
 
@@ -56,22 +57,30 @@ class Acceptor:
         self._container: Container | None = None
         """What they see of it, once one of them asks."""
         self._invariants = Invariants(shapes, rules)
-        self._known: set[tuple[int, bytes]] = set()
+        self._texts: Mapping[str, str | bytes] = _NONE
+        """Those of the elements of the resource itself, where the caller has them."""
+        self._known: set[tuple[int, str | bytes]] = set()
         self._remembering = 0
 
-    def accepts(self, resource: Any) -> bool:
-        """True only for valid resources."""
-        return self.advice(resource) is not None
-
-    def advice(self, resource: Any) -> Sequence[Issue] | None:
-        """The warnings about a valid resource; None if it is not surely valid."""
+    def accepts(self, resource: Any, texts: Mapping[str, str | bytes] = _NONE) -> bool:
+        """True only for valid resources. `texts` are those of its elements, as `json.texts`, where the caller has them."""
         environment = self._environment
         environment.steps, environment.root = Environment.steps, None
         self._is_inner = self._is_contained = self._is_advised = False
+        self._texts = texts
         try:
-            if not self._resource(resource):
-                return None
-            environment.resource = resource
+            return bool(self._resource(resource))
+        except _STUMBLES:
+            # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
+            return False
+
+    def advice(self, resource: Any) -> Sequence[Issue] | None:
+        """The warnings about a valid resource; None if it is not surely valid."""
+        if not self.accepts(resource):
+            return None
+        environment = self._environment
+        environment.resource = resource
+        try:
             type = resource["resourceType"]
             warnings = [
                 broken(rule, resource, self._shapes[type], type)
@@ -79,7 +88,6 @@ class Acceptor:
                 if not rule.holds(resource, environment)
             ]
         except _STUMBLES:
-            # An unknown key is not in the table, and a value of the wrong kind breaks the function that takes it.
             return None
         # Only the walk knows the places of what lies deeper.
         return self._invariants.issues(resource) if self._is_advised else warnings
@@ -148,7 +156,9 @@ class Acceptor:
             if property.is_allowed and property.name != "contained":
                 one = self._item(property)
                 every = _list(one) if property.is_list else one
-                table[property.name] = self._remembered(every) if self._comes_again(shape, property) else every
+                table[property.name] = (
+                    self._remembered(property.name, every) if self._comes_again(shape, property) else every
+                )
                 if self._may_have_sibling(property):
                     table[f"_{property.name}"] = self._object(self._shapes["Element"], _ANY)
         if shape.is_resource and "contained" in shape.properties:
@@ -169,13 +179,13 @@ class Acceptor:
             for constraint in element.constraints
         )
 
-    def _remembered(self, check: Check) -> Check:
+    def _remembered(self, name: str, check: Check) -> Check:
         """The check, but for what it has accepted before."""
         self._remembering += 1
         number, known = self._remembering, self._known
 
         def remembered(value: Any) -> bool:
-            text = dump(value)
+            text = self._texts.get(name) or dump(value)
             if (number, text) in known:
                 return True
             if not check(value):
@@ -247,8 +257,9 @@ class Acceptor:
 
     def _inner_resource(self, value: Any) -> object:
         outer, self._is_inner = self._is_inner, True
+        texts, self._texts = self._texts, _NONE
         found = self._resource(value)
-        self._is_inner = outer
+        self._is_inner, self._texts = outer, texts
         return found
 
     def _item(self, property: Property) -> Check:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from threading import local
 from typing import Any
@@ -22,14 +22,11 @@ from fhirserver.validation.rules import Rules
 from fhirserver.validation.shapes import Shapes
 from fhirserver.validation.walk import walk
 
-Check = Callable[[dict[str, Any]], Iterable[Issue]]
-"""A further check of a resource whose structure can be read: profiles are such."""
-
 
 class Validator:
-    """Validates resources against the base definitions and their invariants, then by the further checks, in their order."""
+    """Validates resources against the base definitions and their invariants."""
 
-    def __init__(self, definitions: Definitions, checks: Sequence[Check] = ()) -> None:
+    def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self._shapes = Shapes(definitions)
         rules = Rules(definitions)
@@ -37,18 +34,20 @@ class Validator:
         # Each thread has its own: a large resource is read beside the event loop, which must not wait for it.
         self._own = local()
         self._invariants = Invariants(self._shapes, rules)
-        self._checks = tuple(checks)
         self._conformance = Conformance(self._shapes, rules)
 
-    def prepare(self, resource_types: Iterable[str]) -> None:
-        """Make the tables of these types now, not with the first resource of each."""
-        acceptor = self._acceptor()
-        for resource_type in resource_types:
-            acceptor.accepts({"resourceType": resource_type})
+    def check(self, resource: Any, resource_type: str, texts: Mapping[str, str | bytes] | None = None) -> None:
+        """Refuse an invalid resource, or one that is not of this type. `texts` are those of its elements, as `json.texts`, where the
+        caller has them. Raises BadRequest or Unprocessable."""
+        is_of_type = isinstance(resource, dict) and resource.get("resourceType") == resource_type
+        if is_of_type and self._acceptor().accepts(resource, texts or {}):
+            return
+        error = error_for(self.validate(resource, resource_type=resource_type))
+        if error is not None:
+            raise error
 
     def validate(self, resource: Any, *, resource_type: str | None = None) -> list[Issue]:
         """All issues of a parsed resource; if it is valid, warnings at most. `resource_type` is the type that it must have."""
-        issues: list[Issue] = []
         if resource_type is not None and isinstance(resource, dict):
             found = resource.get("resourceType")
             if isinstance(found, str) and found != resource_type:
@@ -56,14 +55,10 @@ class Validator:
                 return [Issue("error", "structure", sentence, "resourceType")]
         advice = self._acceptor().advice(resource)
         if advice is not None:
-            issues.extend(advice)
-        else:
-            issues = walk(self._shapes, resource)
-            if not any(issue.code == "structure" for issue in issues):
-                issues += self._invariants.issues(resource)
+            return list(advice)
+        issues = walk(self._shapes, resource)
         if not any(issue.code == "structure" for issue in issues):
-            for check in self._checks:
-                issues.extend(check(resource))
+            issues += self._invariants.issues(resource)
         return issues
 
     def _acceptor(self) -> Acceptor:

@@ -22,7 +22,7 @@ from fhirserver.interactions.bundles.follow import followed
 from fhirserver.interactions.bundles.plan import OVERLAP, Mentioned, Plan, Planned, check_overlap, may_use_key
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import as_stored, identified
-from fhirserver.model.outcome import BadRequest, NotFound, PreconditionFailed
+from fhirserver.model.outcome import BadRequest, FhirError, NotFound, PreconditionFailed
 from fhirserver.model.resource import Version
 from fhirserver.search.expression import And, Expression, In
 from fhirserver.search.index.identifiers import IDENTIFIER_PATH
@@ -30,7 +30,6 @@ from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store import Tx
 from fhirserver.store.pace import Pace, beside
-from fhirserver.validation import error_for
 
 _NO_TARGET: Final = "The conditional reference finds no resource; it must find one."
 _TARGETS: Final = "The conditional reference finds several resources; it must find one."
@@ -209,9 +208,10 @@ class _Resolving:
         services, planned = self._context.services, self._planned[index]
         resource_type = planned.entry.resource_type
         resource = identified(planned.resource or {}, self.ids[index])
-        error = error_for(services.validator.validate(resource, resource_type=resource_type))
-        if error is not None:
-            raise Failed([(index, error)])
+        try:
+            services.validator.check(resource, resource_type)
+        except FhirError as error:
+            raise Failed([(index, error)]) from error
         return as_stored(self._context, resource["id"], services.derive(resource_type, resource))
 
     async def target(self, tx: Tx, text: str, mentioned: Mentioned) -> str:

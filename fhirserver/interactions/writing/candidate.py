@@ -19,12 +19,12 @@ from fhirserver.interactions.parameters import judge
 from fhirserver.interactions.writing.carried import SUBSETTED, carries
 from fhirserver.interactions.writing.interpretation import interpreted
 from fhirserver.model.json import dump
+from fhirserver.model.json import texts as texts_of
 from fhirserver.model.outcome import BadRequest, Unprocessable
 from fhirserver.model.resource import Resource
 from fhirserver.search.permit import Permit
 from fhirserver.store import By, Derived, Write
 from fhirserver.store.pace import beside
-from fhirserver.validation import error_for
 
 CONDITIONAL = (
     "A reference by search criteria is resolved in a transaction only. Send one, or name the resource by its id."
@@ -142,15 +142,15 @@ def examined(context: Context, interaction: str, resource: Resource) -> Examined
     """Check the candidate against the rules, and compute what is derived of it. Nothing is read; any thread may do it."""
     services = context.services
     resource_type = resource["resourceType"]
-    error = error_for(services.validator.validate(resource, resource_type=resource_type))
-    if error is not None:
-        raise error
+    texts = texts_of(resource)
+    services.validator.check(resource, resource_type, texts)
     check_references(resource, services.base_url)
     if interaction == "update":
         _check_whole(resource)
     if context.principal.derives_interpretation and resource_type == "Observation":
         resource = interpreted(resource)
-    return Examined(resource, services.derive(resource_type, resource))
+        texts = texts_of(resource)
+    return Examined(resource, services.derive(resource_type, resource, texts))
 
 
 async def let_in(context: Context, interaction: str, found: Examined, *, exists: bool) -> Admitted:

@@ -22,7 +22,6 @@ from fhirserver.model.outcome import BadRequest, Forbidden, MethodNotAllowed, No
 from fhirserver.model.resource import Resource, Version
 from fhirserver.store import Tx, Write, Written
 from fhirserver.store.pace import beside
-from fhirserver.validation import error_for
 
 JSON_PATCH: Final = "application/json-patch+json"
 PATCH_TYPES: Final = ("application/fhir+json", "application/fhir+xml", JSON_PATCH)
@@ -54,9 +53,7 @@ async def read_fhirpath_patch(context: Context, body: Any) -> FhirPathPatch:
 
 def _read_fhirpath_patch(services: Services, body: Any) -> FhirPathPatch:
     parameters = resource_of(body, "Parameters")
-    error = error_for(services.validator.validate(parameters, resource_type="Parameters"))
-    if error is not None:
-        raise error
+    services.validator.check(parameters, "Parameters")
     return FhirPathPatch.read(services.definitions, parameters)
 
 

@@ -5,12 +5,15 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from fhirserver.definitions import load
-from fhirserver.validation import Validator, accept
+from fhirserver.model.json import texts
+from fhirserver.model.outcome import FhirError
+from fhirserver.validation import Validator, accept, error_for
 
 Resource = dict[str, Any]
 VALIDATOR = Validator(load())
@@ -52,6 +55,14 @@ def bundle(resource: Resource) -> Resource:
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": "urn:uuid:x", "resource": resource}]}
 
 
+def refusal(resource: Resource, texts: Mapping[str, str | bytes] | None) -> FhirError | None:
+    try:
+        VALIDATOR.check(resource, resource["resourceType"], texts)
+    except FhirError as error:
+        return error
+    return None
+
+
 SEQUENCES: dict[str, list[Resource]] = {
     "what is contained this time and not that time": [encounter([PRACTITIONER]), encounter([]), encounter([PRACTITIONER])],
     "a rule of the whole resource": [definition("Patient"), definition("Group"), definition("Patient")],
@@ -82,6 +93,9 @@ def test_a_judgement_is_the_same_whatever_came_before(case: str) -> None:
     fresh = [Validator(load()).validate(resource) for resource in SEQUENCES[case]]
     for _ in range(2):
         assert [VALIDATOR.validate(resource) for resource in SEQUENCES[case]] == fresh
+        for texts_of in (texts, lambda _: None):
+            refusals = [refusal(resource, texts_of(resource)) for resource in SEQUENCES[case]]
+            assert list(map(str, refusals)) == list(map(str, map(error_for, fresh)))
     assert len({str(issues) for issues in fresh}) > 1
 
 

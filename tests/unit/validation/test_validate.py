@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -67,6 +66,11 @@ def test_the_type_can_be_demanded() -> None:
     (issue,) = VALIDATOR.validate(sample("patient"), resource_type="Observation")
     assert (issue.code, issue.expression) == ("structure", "resourceType")
     assert "Observation" in issue.diagnostics
+    VALIDATOR.check(sample("patient"), "Patient")
+    with pytest.raises(BadRequest):
+        VALIDATOR.check(sample("patient"), "Observation")
+    with pytest.raises(BadRequest):
+        VALIDATOR.check([], "Patient")
 
 
 def test_issues_are_bounded_and_the_bound_is_said() -> None:
@@ -87,24 +91,3 @@ def test_broken_structure_is_400_all_else_422() -> None:
     assert broken.issues == (value, structure)
     assert isinstance(wrong, Unprocessable)
     assert len(wrong.issues) == 2
-
-
-def test_further_checks_see_only_resources_whose_structure_can_be_read() -> None:
-    seen: list[Any] = []
-
-    def check(resource: dict[str, Any]) -> Iterable[Issue]:
-        seen.append(resource)
-        return [Issue("error", "invariant", "Of ours.", "Patient")]
-
-    validator = Validator(load(), [check])
-    wrong = changed(sample("patient"), ("gender",), "f")
-    assert [issue.diagnostics[:5] for issue in validator.validate(sample("patient"))] == ["dom-6", "Of ou"]
-    assert [issue.code for issue in validator.validate(wrong)] == ["code-invalid", "invariant", "invariant"]
-    assert [issue.code for issue in validator.validate({"resourceType": "Patient", "x": 1})] == ["structure"]
-    assert seen == [sample("patient"), wrong]
-
-
-def test_types_can_be_prepared_before_their_first_resource() -> None:
-    validator = Validator(load())
-    validator.prepare(["Patient", "Observation"])
-    assert read(validator.validate(sample("patient"))) == []

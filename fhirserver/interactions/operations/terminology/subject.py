@@ -16,7 +16,6 @@ from fhirserver.model.outcome import BadRequest
 from fhirserver.model.resource import Resource
 from fhirserver.terminology import Asked, Catalogue, asked_for
 from fhirserver.terminology.coded import Coded
-from fhirserver.validation import error_for
 
 Subject = Resource | Asked
 
@@ -112,9 +111,7 @@ def _text(coding: dict[str, Any], name: str) -> str | None:
 
 
 def _valid(context: Context, resource: Any, resource_type: str) -> Resource:
-    error = error_for(context.services.validator.validate(resource, resource_type=resource_type))
-    if error is not None:
-        raise error
+    context.services.validator.check(resource, resource_type)
     found: Resource = resource
     return found
 
