@@ -61,13 +61,11 @@ def criteria_of(context: Context, resource_type: str, pairs: Sequence[Pair]) -> 
     request = services.parse_search(resource_type, named, bounds=replace(services.bounds, values=VALUES))
     if len(request.used) != len(named):
         raise BadRequest("A criterion has no value: it cannot be told which resource is meant.")
-    if isinstance(request.expression, All):
-        raise PreconditionFailed(NO_CRITERIA)
     return Criteria(resource_type, request.expression, tuple(named))
 
 
 async def answered_criteria(context: Context, criteria: Criteria) -> Criteria:
-    """The criteria with what they ask of code systems and value sets answered. Raises as `criteria_of` does."""
+    """The criteria with what they ask of code systems and value sets answered. Raises PreconditionFailed where every resource meets them."""
     expression = await answered_expression(context, criteria.expression)
     if isinstance(expression, All):
         raise PreconditionFailed(NO_CRITERIA)
