@@ -85,6 +85,10 @@ def keep_labels(resource: Resource, old: Iterable[str]) -> Resource:
 
     Raises Forbidden where it states a lower confidentiality than it had.
     """
+    # An update carries labels forward in the store as well, whole, as the version before it said them (interactions.writing.carried).
+    # That way alone would not do here. A patch carries nothing, and still lowers no label. Of a deleted version the text is gone, and
+    # with it its meta, while the facts remain: what comes back under its id has its labels. And a label that is left out is refused
+    # where the permit is matched (`keeping`), so that none is lost to a write at the same time.
     before = list(old)
     meta = resource.get("meta")
     stated = objects(meta.get("security")) if isinstance(meta, dict) else []

@@ -154,7 +154,11 @@ async def test_no_more_are_in_force_than_may_be(world: World) -> None:
     patient = await herself(world, "full")
     first = await world.token("Organization/laboratory", "system/Consent.cruds system/Patient.crus")
     second = await world.token("Organization/elsewhere", "system/Consent.cruds")
+    await world.open.put(
+        {"resourceType": "Patient", "id": "full", "identifier": [{"system": "urn:x", "value": "full"}]}
+    )
     one = made("full")
+    by_criteria = one | {"patient": {"reference": "Patient?identifier=urn:x|full"}}
     many = [("POST", "Consent", one | {"patient": {"reference": SPELLINGS[n % 3]}}) for n in range(201)]
     refused = await world.asks(first, "POST", "", json=bundle("transaction", *many))
     assert refused.status_code == 422
@@ -175,6 +179,7 @@ async def test_no_more_are_in_force_than_may_be(world: World) -> None:
         ("PATCH", f"/Consent/{waiting['id']}", {"json": activate, "headers": PATCH}),
         ("PATCH", f"/Consent?_id={waiting['id']}", {"json": activate, "headers": PATCH}),
         ("POST", "", {"json": bundle("transaction", many[0])}),
+        ("POST", "", {"json": bundle("transaction", ("POST", "Consent", by_criteria))}),
         # Of another scope it has no effect, and is read with the others all the same.
         ("POST", "/Consent", {"json": one | {"scope": {"text": "research"}}}),
     )

@@ -1,6 +1,7 @@
 """What an update carries forward of the version that it replaces: tags and security labels that it leaves out.
 
-Profiles, the source and everything else are as the update says. To take tags off there are `$meta-delete` and patches.
+Profiles, the source and everything else are as the update says. To take tags off there are `$meta-delete` and patches. Behind the
+gate labels are put back before that, by patches and after deletions too (access.writes.keep_labels, which says why).
 
 https://hl7.org/fhir/R4/resource.html#tag-updates
 """
