@@ -43,7 +43,7 @@ class InvalidPrincipal(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `user` is a reference, as are `role` (PractitionerRole); `patient` is the id of the patient in context.
+    """Who asks. `user` is a reference, as is `role` (to a PractitionerRole); `patient` is the id of the patient in context.
 
     `derives_interpretation`: the server adds to the Observations of this client what their ranges say.
     """

@@ -4,7 +4,7 @@ Absolute rates move with the machine; the ratios are what is kept. It measures, 
 answer with one `find_one`, the same with the page's `find`, `insert_many` from prepared documents with the same indexes, and ours,
 open (`--auth none`) and gated (a token and the consent predicate).
 
-Public: `run`.
+Public: `run`. `population`, `shapes` and `laboratory` are what the scripts of `benchmarks/` ask and send.
 """
 
 from fhirserver.bench.run import run

@@ -17,7 +17,7 @@ Number = Callable[[int], str]
 class Shape:
     """A search: its name, its address for the n-th patient, and whether it finds as few among many as among few.
 
-    `deep` shapes are measured at the page that the first `DEEP` next links lead to.
+    `deep` shapes are measured on a page far behind the first.
     """
 
     name: str

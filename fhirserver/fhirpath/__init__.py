@@ -1,8 +1,8 @@
 """FHIRPath: expressions to functions of JSON values.
 
 `evaluate` answers one expression of one resource, by an `Engine`. `compile_path` makes a function of one expression and
-`Plan` one of many, for search; `compile_rule` makes a condition, for invariants. One compiler stands behind them. Results are
-nodes: the name of a type, and the JSON value. This room must not know of search, of stores, or of any resource but the one
+`Plan` one of many, for search; `Engine.rule` makes a condition, a `Rule`, for invariants. One compiler stands behind them. Results
+are nodes: the name of a type, and the JSON value. This room must not know of search, of stores, or of any resource but the one
 it is given; what an expression needs beyond is lent by the caller as a `Host`.
 
 https://hl7.org/fhirpath/N1/

@@ -1,7 +1,7 @@
 """The search Expression: a small tree of typed conditions over a stored document.
 
 It is written once and read twice: `search.compile` turns it into a MongoDB filter, `search.match` answers it in memory, and a
-property test holds the two equal. Searches, permits, and later granular scopes and subscriptions are all made of these nodes.
+property test holds the two equal. Searches, criteria and permits are all made of these nodes.
 
 A `path` is a dotted place in the stored document (`index.code`, `security.owners`, `by.principal`); it comes from the
 definitions or from this code, never from a client. A path may lead to one value or to an array of them: "some value at the path"

@@ -1,4 +1,4 @@
-"""The Expression answered in memory, over one stored document: the interpreter for candidates, waiters and subscriptions.
+"""The Expression answered in memory, over one stored document: the interpreter for candidates, and for reads that share a query.
 
 It says of a document what `search.compile`'s filter would say of it in MongoDB; a property test holds the two equal, and the
 shapes relied on are those named there. Values compare only within their own kind, as BSON's do: `1` is not `true`, and a

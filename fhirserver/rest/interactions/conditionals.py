@@ -21,7 +21,7 @@ from fhirserver.rest.interactions.patch import sent_patch
 from fhirserver.rest.messages.parameters import Pair, parse_query
 from fhirserver.rest.messages.preconditions import if_match, if_none_match_any
 from fhirserver.rest.messages.request import Request
-from fhirserver.rest.messages.responses import Answer
+from fhirserver.rest.messages.responses import Answer, location
 from fhirserver.store import Written
 
 
@@ -76,9 +76,7 @@ def answer_to_done(request: Request, done: Done, content_type: bytes) -> Answer:
         return Answer(204)
     answer = answer_to_write(request, Written(version, done.created), content_type, is_new=done.written)
     if not done.written:
-        base = request.context.services.base_url
-        location = f"{base}/{version.resource_type}/{version.id}/_history/{version.version}"
-        answer.headers.append((b"location", location.encode()))
+        answer.headers.append(location(request.context.services.base_url, version))
     return answer
 
 

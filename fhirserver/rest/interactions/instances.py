@@ -16,7 +16,7 @@ from fhirserver.model.resource import Version
 from fhirserver.rest.interactions import binary
 from fhirserver.rest.messages.preconditions import if_match, if_none_match_any, is_not_modified, unmodified_since
 from fhirserver.rest.messages.request import Request
-from fhirserver.rest.messages.responses import Answer, of_version, outcome, validators
+from fhirserver.rest.messages.responses import Answer, location, of_version, outcome, validators
 from fhirserver.rest.representation.subsets import subset_of, subsetted
 from fhirserver.search.request import WHOLE, Subset
 from fhirserver.store import Written
@@ -99,9 +99,7 @@ def answer_to_write(request: Request, written: Written, content_type: bytes, *, 
     answer.headers.extend(validators(version))
     answer.version = version
     if written.created:
-        base = request.context.services.base_url
-        location = f"{base}/{version.resource_type}/{version.id}/_history/{version.version}"
-        answer.headers.append((b"location", location.encode()))
+        answer.headers.append(location(request.context.services.base_url, version))
     return answer
 
 

@@ -62,6 +62,11 @@ def validators(version: Version) -> list[Header]:
     return [(b"etag", entity_tag(version)), (b"last-modified", http_date(version.updated))]
 
 
+def location(base_url: str, version: Version) -> Header:
+    """`Location`: where this version is read."""
+    return b"location", f"{base_url}/{version.resource_type}/{version.id}/_history/{version.version}".encode()
+
+
 def outcome(status: int, *issues: Issue, content_type: bytes = DEFAULT) -> Answer:
     """An OperationOutcome."""
     return Answer(status, dump(operation_outcome(issues)), content_type, is_outcome=True)

@@ -58,7 +58,7 @@ def parse_across(
     base_url: str,
     now: datetime,
     bounds: Bounds,
-    within: Sequence[str] | None = None,
+    within: Sequence[str] | None,
 ) -> AcrossRequest:
     """Read a search across types, of those alone that are `within` a compartment. Raises BadRequest, or TooCostly where a bound is
     passed."""
