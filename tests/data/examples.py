@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +25,39 @@ BULKY_ENTRIES = BULK | {"CapabilityStatement", "ConceptMap", "CompartmentDefinit
 LIMIT = 64 * 1024 * 1024
 
 
-def example_texts(*, bulk: bool = False) -> Iterator[tuple[str, bytes]]:
+def example_texts(*, bulk: bool = False) -> Iterable[tuple[str, bytes]]:
     """The file name and text of each example, in the package's order; `bulk` includes those that define FHIR.
 
     Skips the test if the package is not there.
     """
-    for name, text, _ in _examples(bulk):
-        yield name, text
+    return _texts() if bulk else _texts_without_bulk()
 
 
 def example_resources(*, bulk: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """The file name and the parsed resource of each example; otherwise as `example_texts`."""
-    for name, _, resource in _examples(bulk):
-        yield name, resource
+    for name, text in example_texts(bulk=bulk):
+        yield name, parse(text, limit=LIMIT)
 
 
-def _examples(bulk: bool) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+def _texts() -> Iterator[tuple[str, bytes]]:
     archive = os.environ.get(VARIABLE, "")
     if not Path(archive).is_file():
         pytest.skip(f"{VARIABLE} does not name the file of HL7's package hl7.fhir.r4.examples")
     with tarfile.open(archive, "r|gz") as package:
         for member in package:
             name = Path(member.name).name
-            if name == "package.json" or not name.endswith(".json") or (not bulk and name.partition("-")[0] in BULK):
+            if name == "package.json" or not name.endswith(".json"):
                 continue
             file = package.extractfile(member)
             assert file is not None
-            text = file.read()
-            resource = parse(text, limit=LIMIT)
-            if bulk or not _is_bulk(resource):
-                yield name, text, resource
+            yield name, file.read()
+
+
+@cache
+def _texts_without_bulk() -> list[tuple[str, bytes]]:
+    """Kept, because they are a thirteenth of the package, and reading past the rest takes seconds."""
+    named = ((name, text) for name, text in _texts() if name.partition("-")[0] not in BULK)
+    return [(name, text) for name, text in named if not _is_bulk(parse(text, limit=LIMIT))]
 
 
 def _is_bulk(resource: dict[str, Any]) -> bool:
