@@ -29,6 +29,7 @@ from fhirserver.search.request import Bounds, SearchRequest
 
 BASE_URL = "https://fhir.example.org/r4"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EXTRACTOR = Extractor(load(), BASE_URL)
 TABLES = {
     path.stem: table
     for path in sorted(Path(__file__).parent.glob("search/*.json"))
@@ -43,7 +44,7 @@ Document = dict[str, Any]
 
 
 def _document(resource: Document) -> Document:
-    index, sort = Extractor(load(), BASE_URL).extract(resource["resourceType"], resource)
+    index, sort = EXTRACTOR.extract(resource["resourceType"], resource)
     updated = moment(interval(resource.get("meta", {}).get("lastUpdated", "2026-01-01T00:00:00.000Z"))[0])
     return {"_id": resource["id"], "type": resource["resourceType"], "updated": updated, "index": index, "sort": sort}
 

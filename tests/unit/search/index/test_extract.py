@@ -17,10 +17,11 @@ from fhirserver.search.parameters import TYPES
 from fhirserver.search.registry import registry
 
 BASE = "https://fhir.example.org/r4"
+EXTRACTOR = Extractor(load(), BASE)
 
 
 def extract(resource: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return Extractor(load(), BASE).extract(resource["resourceType"], resource)
+    return EXTRACTOR.extract(resource["resourceType"], resource)
 
 
 def test_an_observation_is_stored_by_each_of_its_parameters() -> None:
@@ -127,7 +128,7 @@ def test_an_expression_that_ends_at_an_extension_means_its_value() -> None:
 
 @pytest.mark.parametrize("resource_type", load().resource_types)
 def test_every_promised_parameter_of_every_type_can_be_read(resource_type: str) -> None:
-    index, sort = Extractor(load(), BASE).extract(resource_type, {"resourceType": resource_type})
+    index, sort = EXTRACTOR.extract(resource_type, {"resourceType": resource_type})
     # What an expression computes of nothing is a truth value: `exists()` is false.
     assert all(values == ["=false"] for values in index.values())
     assert index.keys() == sort.keys()
