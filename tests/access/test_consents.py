@@ -212,8 +212,8 @@ async def test_no_more_are_in_force_than_may_be(world: World) -> None:
 
 @pytest.fixture
 async def bounded(_settings: Settings) -> AsyncIterator[tuple[Server, Server]]:
-    """Two servers of one database, by whose setting five Consents of a patient may be in force."""
-    settings = replace(_settings, auth="smart", consents_per_patient=5)
+    """Two servers of one database, in Vladivostok, by whose setting five Consents of a patient may be in force."""
+    settings = replace(_settings, auth="smart", consents_per_patient=5, time_zone="Asia/Vladivostok")
     async with serving(settings) as one, serving(settings) as other:
         yield one, other
 
@@ -238,3 +238,13 @@ async def test_writers_at_the_same_time_do_not_pass_the_bound_together(
     assert (statuses[200] + statuses[201], statuses[422]) == (5, 19)
     stored = await world.asks(patient, "GET", "/Consent?patient=Patient/crowd&_summary=count")
     assert stored.json()["total"] == 5
+
+
+async def test_days_are_those_of_the_servers_place(world: World, bounded: tuple[Server, Server]) -> None:
+    """CS-33: where it is day ten hours sooner, this one would be over before it begins."""
+    patient = await herself(world, "days")
+    given = made("days", provision={"period": {"start": "2099-06-01T22:00:00Z", "end": "2099-06-01"}})
+    refused = await bounded[0]("POST", "/Consent", json=given, headers={"Authorization": f"Bearer {patient}"})
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["expression"] == ["Consent.provision.period"]
+    assert (await world.asks(patient, "POST", "/Consent", json=given)).status_code == 201
