@@ -23,8 +23,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9,:/*\-._~$|]*")
 
 
 def form_of(pairs: Iterable[Pair], name: str) -> str | None:
-    """The one value of a parameter that shapes the answer: `_format`, `_pretty`, `mode`."""
-    values = [value for key, value in pairs if key == name]
+    """The one value of a parameter that shapes the answer: `_format`, `_pretty`, `mode`. An empty one asks nothing, as in a search."""
+    values = [value for key, value in pairs if key == name and value]
     if len(values) > 1:
         raise BadRequest(f"{name} can be given once.")
     return values[0] if values else None

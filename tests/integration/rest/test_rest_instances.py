@@ -340,6 +340,7 @@ async def test_history_since_and_at(server: Server, new_id: str) -> None:
         ("_format=xml", 200),
         ("_format=ttl", 406),
         ("_pretty=perhaps", 400),
+        ("_format=&_pretty=", 200),
         ("_pretty=true&_format=json", 200),
     ],
 )
