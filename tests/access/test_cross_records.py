@@ -63,6 +63,14 @@ async def test_an_entry_for_one_patient_refers_to_one_for_another(
     assert (await world.open("POST", "", json=entries)).status_code == 200
 
 
+async def test_a_patient_who_is_made_beside_it_may_have_performed_it(world: World) -> None:
+    """WG-05: whom a resource names by the way is no part of its record, and is no target that could be of another's."""
+    token = await world.token("Organization/registry", "system/Patient.crus system/Observation.crus")
+    parent = {"fullUrl": ONE, **entry("POST", "Patient", {"resourceType": "Patient"})}
+    entries = bundle(parent, made("boris", TWO, performer=[to(ONE)]))
+    assert judged(await world.asks(token, "POST", "", json=entries)) == (200, None, None)
+
+
 async def test_a_patch_does_not_get_round_it(world: World) -> None:
     """WG-05: it is the state after the patch that is judged."""
     token = await sender(world)

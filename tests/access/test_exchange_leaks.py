@@ -349,6 +349,34 @@ async def test_the_key_is_a_systems_and_for_what_it_may_create(world: World, doc
     assert "boris" not in answer.text
 
 
+async def test_the_key_of_one_type_opens_no_other_beside_it(world: World) -> None:
+    """The attack: one reference in two entries, of which only the first is from a type that the key fits."""
+    key = f"Patient?identifier=urn:leak|{HIDDEN}-1"
+    first = result(key)["entry"][0]
+    second = entry("PUT", "Specimen/key-1", {"resourceType": "Specimen", "id": "key-1", "subject": {"reference": key}})
+    for more, refused in (("", 403), (" system/Patient.s", 412)):
+        token = await world.token("Organization/laboratory", "system/Observation.c system/Specimen.u" + more)
+        for entries, status in (((first,), 200), ((second,), refused), ((first, second), refused)):
+            assert (await world.asks(token, "POST", "", json=bundle(*entries))).status_code == status
+
+
+@pytest.mark.parametrize("type", ["batch", "transaction"])
+async def test_what_the_token_does_not_reach_is_refused_before_it_is_looked_at(world: World, type: str) -> None:
+    token = await world.token("Practitioner/doctor", "user/Observation.rs", role="PractitionerRole/doctor")
+    wrong = {"resourceType": "Observation", "status": "no such status"}
+    answer = await world.asks(token, "POST", "", json=bundle(entry("POST", "Observation", wrong), type=type))
+    status = answer.status_code if type == "transaction" else answer.json()["entry"][0]["response"]["status"][:3]
+    assert str(status) == "403"
+
+
+@pytest.mark.parametrize("url", ["Observation/anna-0", "Observation?_id=anna-0"])
+async def test_a_patch_in_a_transaction_needs_to_read_as_well(world: World, url: str) -> None:
+    """The attack: tests that fail or hold, which tell what is stored."""
+    token = await world.token("Practitioner/doctor", "user/Observation.us", role="PractitionerRole/doctor")
+    test = patch({"op": "test", "path": "/status", "value": "unknown"})
+    assert (await world.asks(token, "POST", "", json=bundle(entry("PATCH", url, test)))).status_code == 403
+
+
 async def test_who_tries_too_many_identifiers_has_to_wait(world: World) -> None:
     """Counted and limited; hits cost nothing."""
     services = world.gated.application.services

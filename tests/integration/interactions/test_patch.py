@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#patch and https://hl7.org/fhir/R4/http.html#co
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
@@ -36,6 +37,24 @@ async def test_patches_of_many_at_once_all_count(server: Server, new_id: str) ->
     assert sorted(stored["name"][0]["given"]) == sorted(["first", *(each["value"] for each in added)])
     tags = {answer.headers["etag"] for answer in answers}
     assert len(tags) == MANY
+
+
+async def test_patches_in_transactions_of_many_at_once_all_count(server: Server, new_id: str) -> None:
+    """What a transaction patches is read in it: who came between makes it run again, and nobody is told of a version."""
+    await server.put({"resourceType": "Patient", "id": new_id, "name": [{"given": ["first"]}]})
+
+    def bundle(value: str) -> dict[str, Any]:
+        change = json.dumps([{"op": "add", "path": "/name/0/given/-", "value": value}]).encode()
+        data = {"contentType": "application/json-patch+json", "data": base64.b64encode(change).decode()}
+        request = {"method": "PATCH", "url": f"Patient/{new_id}"}
+        entry = {"resource": {"resourceType": "Binary", **data}, "request": request}
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+
+    added = [f"g{number}" for number in range(8)]
+    answers = await asyncio.gather(*(server("POST", "", json=bundle(each)) for each in added))
+    assert [answer.status_code for answer in answers] == [200] * len(added)
+    stored = (await server("GET", f"/Patient/{new_id}")).json()
+    assert sorted(stored["name"][0]["given"]) == ["first", *added]
 
 
 async def test_of_many_with_one_if_match_one_wins(server: Server, new_id: str) -> None:

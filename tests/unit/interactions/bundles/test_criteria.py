@@ -51,6 +51,7 @@ IDENTIFIERS = {
     "a|": False,
     "b": False,
     "a|b,a|c": False,
+    "a|b,c": False,
     "a|b|c": False,
     "a|b\\,c": False,
 }
