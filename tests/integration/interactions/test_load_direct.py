@@ -151,6 +151,16 @@ async def test_the_same_id_twice_in_a_file_is_a_create_and_an_update(
     assert (await stored("Observation", "o0"))["status"] == "corrected"
 
 
+async def test_what_gives_rights_is_written_in_the_order_of_its_lines(
+    loading: Loading, stored: Any, tmp_path: Path
+) -> None:
+    """Each line by itself, and the lines of one resource one after the other: what is there already is left alone."""
+    first, second = ({"resourceType": "Organization", "id": "o", "name": name} for name in "ab")
+    path = lines(tmp_path / "x.ndjson", [first, first, second, second])
+    assert await loading(path) == {"created": 1, "unchanged": 2, "updated": 1}
+    assert await stored("Organization", "o") == second
+
+
 async def test_what_is_refused_is_reported_with_its_line_and_every_reason(loading: Loading, tmp_path: Path) -> None:
     bad = {**results(1)[0], "id": "bad", "status": "nonsense", "colour": "red"}
     path = lines(tmp_path / "x.ndjson", [*results(3), bad, *results(2, first=10)])
