@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import uuid
 from collections.abc import Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
 from pymongo import MongoClient
 
 from fhirserver.store.embedded import Embedded
+
+MEMORY = Path("/dev/shm")
+"""Linux's file system in memory: https://docs.kernel.org/filesystems/tmpfs.html"""
 
 Result = TypeVar("Result")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -26,16 +31,20 @@ def in_own_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 
 @pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real mongod, shared by the whole run: FHIRSERVER_TEST_MONGO_URL, else an embedded one."""
+def mongo_url() -> Iterator[str]:
+    """The URL of a real mongod, shared by the tests of a process: FHIRSERVER_TEST_MONGO_URL, else an embedded one.
+
+    It lives in memory where there is enough, so that nothing waits for a disk. Tests that kill have a database of their own.
+    """
     if given := os.environ.get("FHIRSERVER_TEST_MONGO_URL"):
         yield given
         return
-    folder: Path = tmp_path_factory.mktemp("mongod")
-    embedded = Embedded(folder, mongod=os.environ.get("FHIRSERVER_MONGOD"), cache_gb=0.25, oplog_mb=128)
-    url = in_own_loop(embedded.start())
-    yield url
-    in_own_loop(embedded.stop())
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30
+    with TemporaryDirectory(prefix="fhirserver-tests-", dir=MEMORY if roomy else None) as folder:
+        embedded = Embedded(Path(folder), mongod=os.environ.get("FHIRSERVER_MONGOD"), cache_gb=0.25, oplog_mb=128)
+        url = in_own_loop(embedded.start())
+        yield url
+        in_own_loop(embedded.stop())
 
 
 @pytest.fixture(scope="session")
