@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.gate.facts import DECIDING, Facts, OwnedFacts, Row, owners_of
+from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.weighing import owners_where
 from fhirserver.access.principal import Kind, Principal, allows
 from fhirserver.access.security.compartments import UNRESOLVED
@@ -54,13 +55,13 @@ async def seen(
     if not wide:
         return await _one_by_one(gate, principal, resource_type, found)
     try:
-        permit = await gate.decide(principal, "search-type", resource_type)
+        permit = await gate.decide(principal, Request("search-type", resource_type))
     except TooCostly:
         # That so many permit her is hers to know. That there are many matches, most of them hidden perhaps, is not: it must not
         # be what she is told, so it is decided for the owners of all of them.
         owners = await asyncio.gather(*(owners_where(facts, resource_type, each) for each in wide))
         patients = owners_of(row for rows in found for row in rows).union(*owners)
-        permit = await gate.decide(principal, "search-type", resource_type, patients=patients)
+        permit = await gate.decide(principal, Request("search-type", resource_type, patients=patients))
     return await _confined(facts, permit, resource_type, criteria), permit
 
 
@@ -95,7 +96,7 @@ async def _decided(
     by_id = {row["_id"]: row for rows in found for row in rows}
     # The rows are those of the transaction: what is decided is what it saw. Nothing found is decided upon as well.
     permit = await gate.decide(
-        principal, "search-type", resource_type, ids=tuple(by_id) or (UNRESOLVED,), rows=tuple(by_id.values())
+        principal, Request("search-type", resource_type, ids=tuple(by_id) or (UNRESOLVED,), rows=tuple(by_id.values()))
     )
     visible = permit.of(resource_type)
     return [[row for row in rows if match(visible, row)] for rows in found], permit

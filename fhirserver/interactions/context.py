@@ -6,17 +6,19 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
 from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.request import Request
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.parameters.keeper import Keeper
 from fhirserver.model.json import dump
 from fhirserver.search.index.identifiers import Identifiers
+from fhirserver.search.permit import Permit
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
 from fhirserver.store import By, Derive, Reads, Store
@@ -93,6 +95,10 @@ class Context:
     def pace(self) -> Pace:
         """Where long work takes its steps."""
         return self.services.store.pace
+
+    def decide(self, request: Request) -> Awaitable[Permit]:
+        """What the gate says of this principal's request. Raises Forbidden or TooCostly."""
+        return self.services.gate.decide(self.principal, request)
 
     def inside(self, transaction: Reads) -> Context:
         """The same request, reading inside a transaction."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import Principal
 from fhirserver.access.scopes import parse_scopes
 from tests.fakes.facts import FakeFacts
@@ -26,12 +27,12 @@ class World:
 
     async def reads(self, who: Principal, resource_type: str, id: str) -> bool:
         """Whether a read by id shows it."""
-        permit = await self.gate.decide(who, "read", resource_type, ids=(id,))
+        permit = await self.gate.decide(who, Request("read", resource_type, ids=(id,)))
         return id in self.facts.seen(permit, resource_type)
 
     async def finds(self, who: Principal, resource_type: str, **narrowed: Any) -> set[str]:
         """What a search shows."""
-        permit = await self.gate.decide(who, "search-type", resource_type, **narrowed)
+        permit = await self.gate.decide(who, Request("search-type", resource_type, **narrowed))
         return self.facts.seen(permit, resource_type)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 
 from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import Principal
 from fhirserver.access.security.compartments import security_facts
 from fhirserver.model.resource import Resource
@@ -102,10 +103,10 @@ async def test_mongodb_gives_what_the_oracle_says(
     principal = caller(user, role)
     for (resource_type, id), record in stored(made).items():
         expected = sees(made, user, role, record)
-        permit = await gate.decide(principal, "read", resource_type, ids=(id,))
+        permit = await gate.decide(principal, Request("read", resource_type, ids=(id,)))
         assert (await store.read(resource_type, id, permit) is not None) is expected
         for narrowed in (None, frozenset(sorted(owners_of(record))[:1]) or None):
-            permit = await gate.decide(principal, "search-type", resource_type, patients=narrowed)
+            permit = await gate.decide(principal, Request("search-type", resource_type, patients=narrowed))
             page = await store.find(SearchRequest(resource_type, All(), count=100), permit)
             assert (id in {each.id for each in page.matches}) is expected
 
@@ -121,7 +122,7 @@ async def test_mongodb_gives_everybody_in_one_turn_what_the_oracle_says(
     gate = Gate(store, lambda: NOW)
 
     async def read(principal: Principal, resource_type: str, id: str) -> bool:
-        permit = await gate.decide(principal, "read", resource_type, ids=(id,))
+        permit = await gate.decide(principal, Request("read", resource_type, ids=(id,)))
         return await store.read(resource_type, id, permit) is not None
 
     principals = {each: caller(*each) for each in everybody}

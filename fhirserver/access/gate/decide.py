@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/security.html#access-control and https://hl7.org/fhir/R4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,14 +18,14 @@ from typing import Final
 from fhirserver.access import reasons
 from fhirserver.access.gate.actors import ActorsOf, Remembered, actors_of
 from fhirserver.access.gate.decision import OF_VERSIONS, Decision
-from fhirserver.access.gate.facts import PastFacts, Row
+from fhirserver.access.gate.facts import PastFacts
 from fhirserver.access.gate.reach import Decided, Reads, Writes
 from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.together import Party, Sought, Together
 from fhirserver.access.principal import Principal, allows, depends_on_consents
 from fhirserver.access.security.compartments import UNRESOLVED
 from fhirserver.model.outcome import Forbidden
-from fhirserver.search.expression import Expression, Nothing
+from fhirserver.search.expression import Nothing
 from fhirserver.search.permit import Permit
 
 MAX_OWNERS: Final = 5_000
@@ -64,36 +64,18 @@ class Gate:
         """The same gate for one request that asks it many times: who the caller is, is read once."""
         return Gate(self._facts, self._clock, max_owners=self._max_owners, actors=Remembered(self._actors))
 
-    async def decide(
-        self,
-        principal: Principal,
-        interaction: str,
-        resource_type: str,
-        *,
-        ids: Sequence[str] = (),
-        patients: frozenset[str] | None = None,
-        candidate_owners: frozenset[str] = frozenset(),
-        includes: bool = False,
-        mentions: frozenset[str] = frozenset(),
-        criteria: Expression | None = None,
-        rows: Sequence[Row] | None = None,
-    ) -> Permit:
-        """The permit of one request; `rows` are the facts of its ids, where they are at hand. Raises Forbidden for what the token
-        rules out, TooCostly for a search too broad."""
+    async def decide(self, principal: Principal, request: Request) -> Permit:
+        """The permit of one request. Raises Forbidden for what the token rules out, TooCostly for a search too broad."""
         if principal.is_operator:
             return Permit.system(reasons.OPEN_MODE)
+        interaction, resource_type = request.interaction, request.resource_type
         if not allows(principal, resource_type, interaction):
             raise Forbidden(scope=True)
         if interaction == "create" and not _may_create(principal, resource_type):
             raise Forbidden(reasons.NOT_THIS_TYPE)
-        sought: Sought | None = ids[0] if interaction in _SHARED and len(ids) == 1 else None
-        if interaction == "create" and not ids:
-            sought = candidate_owners
+        sought = _sought_alone(request)
         if sought is not None and resource_type != "Binary" and depends_on_consents(principal):
             return await self._together.permit(principal, interaction, resource_type, sought)
-        request = Request(
-            interaction, resource_type, tuple(ids), patients, candidate_owners, includes, mentions, criteria, rows
-        )
         decision = self._decision(principal, request)
         decided = await decision.decided()
         reads = Reads(principal, interaction, resource_type, decided)
@@ -121,6 +103,13 @@ class Gate:
     def _decision(self, principal: Principal, request: Request) -> Decision:
         now = _microseconds(self._clock())
         return Decision(self._facts, self._actors, principal, request, now, self._max_owners)
+
+
+def _sought_alone(request: Request) -> Sought | None:
+    """What a request is for that can be decided together with others of its turn; None for all else."""
+    if request.interaction == "create" and not request.ids:
+        return request.candidate_owners
+    return request.ids[0] if request.interaction in _SHARED and len(request.ids) == 1 else None
 
 
 _ANYTHING: Final = Decided(reads=frozenset((UNRESOLVED,)), creates=frozenset((UNRESOLVED,)))

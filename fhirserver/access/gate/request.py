@@ -6,14 +6,12 @@ https://hl7.org/fhir/R4/security.html#access-control
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhirserver.search.expression import Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is to be decided, besides who asks: the parts that narrow the owners.
 
     `ids`: those of a read or write by id; only their owners matter. `patients`: every match belongs to one of them.
@@ -21,6 +19,7 @@ class Request:
     `criteria`: what every match meets besides, if anything.
     `rows`: the facts of what is asked for by id, where they are at hand.
     `candidate_owners`: of the version to be written. `includes`: other types come along.
+    A tuple, because every read makes one.
     """
 
     interaction: str

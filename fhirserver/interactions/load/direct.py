@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
 from fhirserver.interactions.bundles.transaction import transaction
@@ -85,7 +86,7 @@ class Direct:
     @classmethod
     async def of(cls, services: Services, processes: Processes | None = None) -> Self:
         """The target, with the operator's permit; `processes` judge for it, if there are any."""
-        return cls(services, await services.gate.decide(OPEN, "update", "Basic", ids=()), processes)
+        return cls(services, await services.gate.decide(OPEN, Request("update", "Basic")), processes)
 
     @property
     def ahead(self) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation, Searchset
@@ -50,9 +51,7 @@ async def everything(context: Context, invocation: Invocation) -> Searchset:
     if invocation.level is Level.INSTANCE:
         version = await read(context, invocation.resource_type, invocation.id)
         patients = _patients(context, version)
-    permit = await context.services.gate.decide(
-        context.principal, "search-type", invocation.resource_type, patients=patients, includes=True
-    )
+    permit = await context.decide(Request("search-type", invocation.resource_type, patients=patients, includes=True))
     walk = _Walk(context, invocation, asked, permit)
     page = await walk.page()
     included, is_cut = await walk.referred_to(page.matches)

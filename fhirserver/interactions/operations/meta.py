@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
@@ -30,10 +31,10 @@ async def meta(context: Context, invocation: Invocation) -> Resource:
 async def _in_use(context: Context, invocation: Invocation) -> dict[str, Any]:
     services = context.services
     if invocation.level is Level.SYSTEM:
-        permit = await services.gate.decide(context.principal, "search-system", SYSTEM_LEVEL, includes=True)
+        permit = await context.decide(Request("search-system", SYSTEM_LEVEL, includes=True))
         types = services.definitions.resource_types
     else:
-        permit = await services.gate.decide(context.principal, "search-type", invocation.resource_type)
+        permit = await context.decide(Request("search-type", invocation.resource_type))
         types = (invocation.resource_type,)
     found = await services.store.meta_in_use(types, permit)
     # An element without anything in it is none: that nothing is in use has to be said.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.steps import check_steps, check_whole
 from fhirserver.access.principal import Principal, allows
 from fhirserver.definitions import Definitions
@@ -52,7 +53,7 @@ async def search_contained(context: Context, request: SearchRequest, *, query: s
 async def _permit(context: Context, request: SearchRequest) -> Permit:
     """The permit of what contains, whatever its type. The patients that the search names need not be those of the container."""
     principal = context.principal
-    permit = await context.services.gate.decide(principal, "search-type", request.resource_type, includes=True)
+    permit = await context.decide(Request("search-type", request.resource_type, includes=True))
     check_whole(permit)
 
     def reads(resource_type: str) -> Expression:

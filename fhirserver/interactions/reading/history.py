@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.scopes import SYSTEM_LEVEL
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.reading.listed import listed
@@ -82,10 +83,9 @@ class History:
 
 async def history_instance(context: Context, request: HistoryRequest) -> History:
     """The versions that the caller may see; NotFound where there is none."""
-    services = context.services
     position = _opened(context, request)
     asked = position["asked"] if position else context.now()
-    permit = await services.gate.decide(context.principal, "history-instance", request.resource_type, ids=(request.id,))
+    permit = await context.decide(Request("history-instance", request.resource_type, ids=(request.id,)))
     walk = _Walk(context, request, permit, position, await _only(context, request))
     versions = [version async for version in walk.versions()]
     if not versions and walk.total == 0:
@@ -99,14 +99,14 @@ async def history_instance(context: Context, request: HistoryRequest) -> History
 
 async def history_type(context: Context, request: HistoryRequest) -> History:
     """The versions of one type that the caller may see."""
-    permit = await context.services.gate.decide(context.principal, "history-type", request.resource_type)
+    permit = await context.decide(Request("history-type", request.resource_type))
     return await _over_the_feed(context, request, permit, (request.resource_type,))
 
 
 async def history_system(context: Context, request: HistoryRequest) -> History:
     """The versions of every type, as far as the caller reaches and sees them."""
     services = context.services
-    permit = await services.gate.decide(context.principal, "history-system", SYSTEM_LEVEL, includes=True)
+    permit = await context.decide(Request("history-system", SYSTEM_LEVEL, includes=True))
     return await _over_the_feed(context, request, permit, services.definitions.resource_types)
 
 

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#read
 
 from __future__ import annotations
 
+from fhirserver.access.gate.request import Request
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import Gone, NotFound
 from fhirserver.model.resource import Version
@@ -12,8 +13,7 @@ from fhirserver.model.resource import Version
 
 async def read(context: Context, resource_type: str, id: str, *, interaction: str = "read") -> Version:
     """The current version, or NotFound (absent and hidden alike), or Gone where a visible resource was deleted."""
-    services = context.services
-    permit = await services.gate.decide(context.principal, interaction, resource_type, ids=(id,))
+    permit = await context.decide(Request(interaction, resource_type, ids=(id,)))
     version = await context.reads.read(resource_type, id, permit)
     if version is None:
         raise NotFound

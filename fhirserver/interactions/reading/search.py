@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.steps import check_steps, check_whole
 from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.interactions.context import Context
@@ -42,15 +43,16 @@ async def permit_of(context: Context, request: SearchRequest) -> Permit:
     follows = bool(steps(request.expression))
     if follows:
         check_steps(context.principal, request.resource_type, request.expression)
-    permit = await context.services.gate.decide(
-        context.principal,
-        "search-type",
-        request.resource_type,
-        patients=request.patients,
-        includes=bool(request.includes) or follows,
-        mentions=request.mentions,
-        ids=() if follows or request.includes else _ids(request),
-        criteria=None if follows else _criteria(request),
+    permit = await context.decide(
+        Request(
+            "search-type",
+            request.resource_type,
+            patients=request.patients,
+            includes=bool(request.includes) or follows,
+            mentions=request.mentions,
+            ids=() if follows or request.includes else _ids(request),
+            criteria=None if follows else _criteria(request),
+        )
     )
     if follows:
         check_whole(permit)

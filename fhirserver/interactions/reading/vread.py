@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#vread
 
 from __future__ import annotations
 
+from fhirserver.access.gate.request import Request
 from fhirserver.interactions.context import Context
 from fhirserver.model.outcome import Gone, NotFound
 from fhirserver.model.resource import Version
@@ -12,8 +13,7 @@ from fhirserver.model.resource import Version
 
 async def vread(context: Context, resource_type: str, id: str, version_id: str) -> Version:
     """That version. Both it and the current one must be visible; a version that is a deletion is Gone."""
-    services = context.services
-    permit = await services.gate.decide(context.principal, "vread", resource_type, ids=(id,))
+    permit = await context.decide(Request("vread", resource_type, ids=(id,)))
     number = _number(version_id)
     if number is None:
         raise NotFound

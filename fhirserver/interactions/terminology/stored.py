@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import allows
 from fhirserver.definitions import load_terminology
 from fhirserver.interactions.context import Context
@@ -247,7 +248,7 @@ async def _rows(context: Context, resource_type: str, pairs: Sequence[tuple[str,
     services = context.services
     request = services.parse_search(resource_type, pairs)
     # No patient is named, so no Consent is asked: what remains to be seen is public, or the caller's own.
-    permit = await services.gate.decide(context.principal, "search-type", resource_type, patients=frozenset())
+    permit = await context.decide(Request("search-type", resource_type, patients=frozenset()))
     page = await context.reads.find(replace(request, count=most + 1), permit)
     return page.matches
 

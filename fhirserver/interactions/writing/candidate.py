@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from fhirserver.access.gate.decide import Granted
+from fhirserver.access.gate.request import Request
 from fhirserver.access.writes import check_candidate, check_enforced, keep_labels, keeping
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.parameters import judge
@@ -158,12 +159,13 @@ async def let_in(context: Context, interaction: str, found: Examined, *, exists:
     services, principal = context.services, context.principal
     resource, derived = found.resource, found.derived
     resource_type, id = resource["resourceType"], resource["id"]
-    permit = await services.gate.decide(
-        principal,
-        interaction,
-        resource_type,
-        ids=(id,) if exists else (),
-        candidate_owners=frozenset(derived.security.get("owners") or ()),
+    permit = await context.decide(
+        Request(
+            interaction,
+            resource_type,
+            ids=(id,) if exists else (),
+            candidate_owners=frozenset(derived.security.get("owners") or ()),
+        )
     )
     if isinstance(permit, Granted) and permit.labels:
         resource = keep_labels(resource, permit.labels)

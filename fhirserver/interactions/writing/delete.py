@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#delete
 
 from __future__ import annotations
 
+from fhirserver.access.gate.request import Request
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.commit import commit
 from fhirserver.store import Write, Written
@@ -19,5 +20,5 @@ async def delete(
 
 async def deletion(context: Context, resource_type: str, id: str, if_match: tuple[str, ...] | None) -> Write:
     """The write of the tombstone, where the gate lets the caller delete."""
-    permit = await context.services.gate.decide(context.principal, "delete", resource_type, ids=(id,))
+    permit = await context.decide(Request("delete", resource_type, ids=(id,)))
     return Write("DELETE", resource_type, id, None, None, context.by(), permit, if_match)

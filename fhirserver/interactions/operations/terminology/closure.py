@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from fhirserver.access.gate.request import Request
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
 from fhirserver.interactions.operations.terminology.subject import coded
@@ -37,7 +38,7 @@ Table = dict[str, Any]
 
 async def closure(context: Context, invocation: Invocation) -> Resource:
     """Begin a table, add codes to it, or say again what was added."""
-    await context.services.gate.decide(context.principal, "search-type", "CodeSystem", patients=frozenset())
+    await context.decide(Request("search-type", "CodeSystem", patients=frozenset()))
     name, version = str(invocation.one("name")), invocation.one("version")
     concepts = invocation.parameters.get("concept", [])
     if len(name) > MAX_NAME:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from fhirserver.access.gate.request import Request
 from fhirserver.definitions.codes.grammars import GRAMMARS, TITLES
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level, Operation
@@ -25,7 +26,7 @@ _FAMILY: Final = ("parent", "child")
 
 async def lookup(context: Context, invocation: Invocation) -> Resource:
     """`CodeSystem/$lookup`."""
-    await context.services.gate.decide(context.principal, "search-type", "CodeSystem", patients=frozenset())
+    await context.decide(Request("search-type", "CodeSystem", patients=frozenset()))
     [coded] = codings(invocation, system=None, version="version")
     if coded.system is None:
         raise BadRequest("A 'coding' has a system.", code="required")
@@ -106,7 +107,7 @@ async def subsumes(context: Context, invocation: Invocation) -> Resource:
             raise BadRequest("The codes are of another code system than the one in the address.")
         url, version = given.url, None
     else:
-        await context.services.gate.decide(context.principal, "search-type", "CodeSystem", patients=frozenset())
+        await context.decide(Request("search-type", "CodeSystem", patients=frozenset()))
     if url is None:
         raise BadRequest("The codes are sent with their 'system'.", code="required")
     system_url = url

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhirserver.access.gate.request import Request
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations.operation import Invocation, Level
 from fhirserver.interactions.operations.terminology.context import bound_value_set
@@ -35,7 +36,7 @@ async def subject(context: Context, invocation: Invocation, *, carried: str, ver
         version_read = await read(context, resource_type, invocation.id)
         check_unchanged(context, version_read.updated, invocation.one("date"), f"{resource_type}/{invocation.id}")
         return version_read.parsed()
-    await context.services.gate.decide(context.principal, "search-type", resource_type, patients=frozenset())
+    await context.decide(Request("search-type", resource_type, patients=frozenset()))
     element = _context(invocation)
     if sum(each is not None for each in (url, resource, element)) > 1:
         raise BadRequest(f"One of 'url', 'context' and '{carried}' is sent.")

@@ -12,6 +12,7 @@ from typing import Any
 from fhirserver.access.gate.actors import Actors, actors_of
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.gate.reach import Decided, Writes, visible, writable
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import OPEN, InvalidPrincipal, Principal
 from fhirserver.access.scopes import Scope, parse_scopes
 from fhirserver.access.security.compartments import UNRESOLVED
@@ -64,7 +65,7 @@ async def test_a_search_for_no_patient_finds_what_is_everybodys_and_what_she_wro
     facts.put(observation("1", "a"))
     facts.put(consent_of("c", "a", provision("permit", "Practitioner/d")))
     facts.put(observation("2", "b"), by="Practitioner/d")
-    permit = await Gate(facts, lambda: NOW).decide(DOCTOR, "search-type", "Observation", patients=frozenset())
+    permit = await Gate(facts, lambda: NOW).decide(DOCTOR, Request("search-type", "Observation", patients=frozenset()))
     assert facts.seen(permit, "Observation") == {"2"}
 
 
@@ -86,10 +87,15 @@ async def test_a_tombstone_of_a_consent_says_nothing_wherever_it_comes_from() ->
     facts.put(consent_of("c", "a", provision("permit", "Practitioner/d")))
     gate = Gate(facts, lambda: NOW)
     for narrowed in ({"patients": frozenset(("a",))}, {"ids": ("1",)}, {}):
-        assert facts.seen(await gate.decide(DOCTOR, "search-type", "Observation", **narrowed), "Observation") == {"1"}
+        assert facts.seen(
+            await gate.decide(DOCTOR, Request("search-type", "Observation", **narrowed)), "Observation"
+        ) == {"1"}
     facts.delete("Consent", "c")
     for narrowed in ({"patients": frozenset(("a",))}, {"ids": ("1",)}, {}):
-        assert facts.seen(await gate.decide(DOCTOR, "search-type", "Observation", **narrowed), "Observation") == set()
+        assert (
+            facts.seen(await gate.decide(DOCTOR, Request("search-type", "Observation", **narrowed)), "Observation")
+            == set()
+        )
 
 
 async def test_a_consent_whose_facts_are_missing_is_no_consent() -> None:
@@ -97,7 +103,7 @@ async def test_a_consent_whose_facts_are_missing_is_no_consent() -> None:
     facts.put(observation("1", "a"))
     row = facts.put(consent_of("c", "a", provision("permit", "Practitioner/d")))
     row["security"] = {"owners": ["a"], "rule": "permit", "class": "system"}
-    permit = await Gate(facts, lambda: NOW).decide(DOCTOR, "read", "Observation", ids=("1",))
+    permit = await Gate(facts, lambda: NOW).decide(DOCTOR, Request("read", "Observation", ids=("1",)))
     assert facts.seen(permit, "Observation") == set()
 
 

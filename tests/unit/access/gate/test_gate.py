@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fhirserver.access import reasons
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, TooCostly
 from fhirserver.search.expression import In, Nothing
@@ -261,7 +262,7 @@ async def test_appointments_show_to_who_takes_part_and_the_patient_behind_them_d
     assert await world.reads(DOCTOR, "Appointment", "hers")
     assert not await world.reads(DOCTOR, "Appointment", "not")
     assert await world.finds(DOCTOR, "Patient") == set()
-    permit = await world.gate.decide(DOCTOR, "search-type", "Appointment", includes=True)
+    permit = await world.gate.decide(DOCTOR, Request("search-type", "Appointment", includes=True))
     assert world.facts.seen(permit, "Patient") == set()
 
 
@@ -338,7 +339,7 @@ async def test_unclassified_is_visible_to_nobody() -> None:
         }
     for principal in (A, DOCTOR, LABORATORY, who("Patient/b")):
         assert await world.finds(principal, "Observation") == set()
-        permit = await world.gate.decide(principal, "search-type", "Observation")
+        permit = await world.gate.decide(principal, Request("search-type", "Observation"))
         assert isinstance(permit.of("Wardrobe"), Nothing)
         assert isinstance(permit.of("Parameters"), Nothing)
 
@@ -378,7 +379,7 @@ async def test_a_binary_is_visible_as_its_security_context() -> None:
     assert await seen(DOCTOR) == set()
     world.facts.put(permits("Practitioner/d"))
     assert await seen(DOCTOR) == {"of-document", "of-patient"}
-    permit = await world.gate.decide(DOCTOR, "read", "Binary", ids=("of-document",))
+    permit = await world.gate.decide(DOCTOR, Request("read", "Binary", ids=("of-document",)))
     assert reasons.SECURITY_CONTEXT in permit.reasons
     assert await seen(who("Practitioner/d", "user/Binary.r")) == {"of-patient"}
     world.facts.delete("DocumentReference", "d")
@@ -476,7 +477,7 @@ async def test_a_deleted_organization_of_a_system_lets_no_permit_through_either(
 async def test_a_patient_writes_no_consent_of_another_whatever_she_sees() -> None:
     world = World()
     row = world.facts.put(permits(patient="b"), by="Patient/a")
-    permit = await world.gate.decide(A, "update", "Consent", ids=("permit",))
+    permit = await world.gate.decide(A, Request("update", "Consent", ids=("permit",)))
     assert not match(permit.writes("Consent"), row)
 
 
@@ -498,7 +499,7 @@ async def test_a_patient_writes_no_consent_of_another_whatever_she_sees() -> Non
 async def test_scopes_are_decided_before_any_data(scope: str, interaction: str) -> None:
     world = World()
     with pytest.raises(Forbidden) as refused:
-        await world.gate.decide(who("Practitioner/d", scope), interaction, "Observation", ids=("1",))
+        await world.gate.decide(who("Practitioner/d", scope), Request(interaction, "Observation", ids=("1",)))
     assert refused.value.insufficient_scope
     assert world.facts.asked == []
 
@@ -507,17 +508,19 @@ async def test_what_comes_along_has_to_be_readable_by_the_scopes() -> None:
     """The attack: an _include of a type that the token does not name."""
     world = World(observation("1", "a"), resource("Patient", "a"), organization("o"), permits("Practitioner/d"))
     narrow = who("Practitioner/d", "user/Observation.rs user/Organization.s")
-    permit = await world.gate.decide(narrow, "search-type", "Observation", includes=True)
+    permit = await world.gate.decide(narrow, Request("search-type", "Observation", includes=True))
     assert world.facts.everything_seen(permit) == {"Observation/1"}
     wide = who("Practitioner/d", "user/Observation.s user/Patient.r user/Organization.r")
-    permit = await world.gate.decide(wide, "search-type", "Observation", includes=True)
+    permit = await world.gate.decide(wide, Request("search-type", "Observation", includes=True))
     assert world.facts.everything_seen(permit) == {"Observation/1", "Patient/a", "Organization/o"}
 
 
 async def test_a_search_that_includes_reaches_other_permitted_patients_and_no_more() -> None:
     world = World(*(resource("Patient", id) for id in "abc"), permits("Practitioner/d"))
     world.facts.put(permits("Practitioner/d", patient="b", id="b"))
-    permit = await world.gate.decide(DOCTOR, "search-type", "Observation", patients=frozenset(("a",)), includes=True)
+    permit = await world.gate.decide(
+        DOCTOR, Request("search-type", "Observation", patients=frozenset(("a",)), includes=True)
+    )
     assert world.facts.seen(permit, "Patient") == {"a", "b"}
 
 
@@ -533,7 +536,9 @@ async def test_too_many_owners_are_too_costly_unless_a_patient_narrows() -> None
     assert await world.finds(DOCTOR, "Observation", patients=frozenset(("p1",))) == {"1"}
     assert await world.reads(DOCTOR, "Observation", "1")
     assert await world.finds(DOCTOR, "Organization") == {"o"}
-    permit = await world.gate.decide(DOCTOR, "search-type", "Observation", patients=frozenset(("p1",)), includes=True)
+    permit = await world.gate.decide(
+        DOCTOR, Request("search-type", "Observation", patients=frozenset(("p1",)), includes=True)
+    )
     assert reasons.NARROWED in permit.reasons
     assert world.facts.seen(permit, "Observation") == {"1"}
 
@@ -569,7 +574,7 @@ async def test_hidden_and_absent_ids_ask_the_same_questions(resource_type: str) 
     permits_made, questions = [], []
     for id in ("hidden", "absent"):
         world.facts.asked.clear()
-        permits_made.append(await world.gate.decide(IN_ROLE, "read", resource_type, ids=(id,)))
+        permits_made.append(await world.gate.decide(IN_ROLE, Request("read", resource_type, ids=(id,))))
         questions.append(list(world.facts.asked))
     assert questions[0] == questions[1]
     assert world.facts.seen(permits_made[0], resource_type) == world.facts.seen(permits_made[1], resource_type) == set()
@@ -578,9 +583,9 @@ async def test_hidden_and_absent_ids_ask_the_same_questions(resource_type: str) 
 async def test_equal_decisions_give_equal_expressions() -> None:
     """Reads of one turn that share a permit share a branch of the query."""
     world = World(*CLINIC, observation("1", "a"), observation("2", "a"), permits("Practitioner/d"))
-    first = await world.gate.decide(DOCTOR, "read", "Observation", ids=("1",))
-    second = await world.gate.decide(DOCTOR, "read", "Observation", ids=("2",))
+    first = await world.gate.decide(DOCTOR, Request("read", "Observation", ids=("1",)))
+    second = await world.gate.decide(DOCTOR, Request("read", "Observation", ids=("2",)))
     assert first.of("Observation") == second.of("Observation")
     assert hash(first.of("Observation")) == hash(second.of("Observation"))
-    other = await world.gate.decide(who("Practitioner/e"), "read", "Observation", ids=("2",))
+    other = await world.gate.decide(who("Practitioner/e"), Request("read", "Observation", ids=("2",)))
     assert first.of("Observation") != other.of("Observation")

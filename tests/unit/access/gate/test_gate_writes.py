@@ -12,6 +12,7 @@ import pytest
 
 from fhirserver.access import reasons
 from fhirserver.access.gate.decide import Granted
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import OPEN, Principal
 from fhirserver.access.writes import check_candidate
 from fhirserver.model.outcome import Forbidden
@@ -159,10 +160,12 @@ async def writes(world: World, principal: Principal, interaction: str, candidate
     try:
         permit = await world.gate.decide(
             principal,
-            interaction,
-            candidate["resourceType"],
-            ids=() if interaction == "create" else (candidate["id"],),
-            candidate_owners=frozenset(row["security"]["owners"]),
+            Request(
+                interaction,
+                candidate["resourceType"],
+                ids=() if interaction == "create" else (candidate["id"],),
+                candidate_owners=frozenset(row["security"]["owners"]),
+            ),
         )
         check_candidate(principal, interaction, candidate["resourceType"], row, permit)
     except Forbidden:
@@ -186,7 +189,7 @@ async def test_who_may_create_what(case: str) -> None:
 
 async def replaces(world: World, principal: Principal, resource_type: str, id: str, interaction: str = "update") -> str:
     """What the store would make of the old version: replaced, refused or not there."""
-    permit = await world.gate.decide(principal, interaction, resource_type, ids=(id,))
+    permit = await world.gate.decide(principal, Request(interaction, resource_type, ids=(id,)))
     row = world.facts.rows[resource_type, id]
     if not match(permit.of(resource_type), row):
         return "hidden"
@@ -290,7 +293,7 @@ async def test_creating_a_type_that_is_never_hers_is_refused_before_any_data() -
     world = World()
     for principal, resource_type in ((A, "Slot"), (DOCTOR, "Organization"), (LABORATORY, "PractitionerRole")):
         with pytest.raises(Forbidden) as refused:
-            await world.gate.decide(principal, "create", resource_type, candidate_owners=frozenset(("a",)))
+            await world.gate.decide(principal, Request("create", resource_type, candidate_owners=frozenset(("a",))))
         assert not refused.value.insufficient_scope
     assert world.facts.asked == []
 
@@ -298,14 +301,14 @@ async def test_creating_a_type_that_is_never_hers_is_refused_before_any_data() -
 async def test_a_permit_for_reading_writes_nothing() -> None:
     world = World(permits("Practitioner/d"), observation("1", "a"))
     for interaction in ("read", "search-type", "vread", "history-instance"):
-        permit = await world.gate.decide(DOCTOR, interaction, "Observation", ids=("1",))
+        permit = await world.gate.decide(DOCTOR, Request(interaction, "Observation", ids=("1",)))
         assert isinstance(permit.writes("Observation"), Nothing)
-    permit = await world.gate.decide(DOCTOR, "update", "Observation", ids=("1",))
+    permit = await world.gate.decide(DOCTOR, Request("update", "Observation", ids=("1",)))
     assert isinstance(permit.writes("Patient"), Nothing)
 
 
 async def test_the_operator_sees_and_writes_everything_and_says_why() -> None:
-    permit = await World().gate.decide(OPEN, "delete", "Consent", ids=("1",))
+    permit = await World().gate.decide(OPEN, Request("delete", "Consent", ids=("1",)))
     assert permit.is_system
     assert permit.reasons == (reasons.OPEN_MODE,)
 
@@ -315,10 +318,10 @@ async def test_an_update_knows_the_labels_of_what_it_sees_and_of_nothing_else() 
     labelled = observation("1", "a", meta={"security": [{"system": "s", "code": "R"}]})
     world.facts.put(labelled, by="Organization/lab")
     for principal, expected in ((LABORATORY, ("s|R",)), (A, ("s|R",)), (B, ()), (DOCTOR, ()), (DEVICE, ())):
-        permit = await world.gate.decide(principal, "update", "Observation", ids=("1",))
+        permit = await world.gate.decide(principal, Request("update", "Observation", ids=("1",)))
         assert isinstance(permit, Granted)
         assert permit.labels == expected
-    permit = await world.gate.decide(A, "read", "Observation", ids=("1",))
+    permit = await world.gate.decide(A, Request("read", "Observation", ids=("1",)))
     assert isinstance(permit, Granted)
     assert permit.labels == ()
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import Principal
 from fhirserver.access.scopes import parse_scopes
 from tests.fakes.facts import FakeFacts
@@ -311,13 +312,13 @@ async def test_the_gate_sees_what_the_oracle_sees(made: Made, who: tuple[str, st
     principal = caller(user, role)
     for (resource_type, id), record in stored(made).items():
         expected = sees(made, user, role, record)
-        read = await gate.decide(principal, "read", resource_type, ids=(id,))
+        read = await gate.decide(principal, Request("read", resource_type, ids=(id,)))
         assert (id in facts.seen(read, resource_type)) is expected, ("read", resource_type, id)
-        search = await gate.decide(principal, "search-type", resource_type)
+        search = await gate.decide(principal, Request("search-type", resource_type))
         assert (id in facts.seen(search, resource_type)) is expected, ("search", resource_type, id)
         if owners := owners_of(record):
             narrowed = await gate.decide(
-                principal, "search-type", resource_type, patients=frozenset(sorted(owners)[:1])
+                principal, Request("search-type", resource_type, patients=frozenset(sorted(owners)[:1]))
             )
             assert (id in facts.seen(narrowed, resource_type)) is expected, ("narrowed", resource_type, id)
 
@@ -332,9 +333,9 @@ async def test_no_permit_shows_what_the_oracle_hides_of_any_type(made: Made, who
     everything = {f"{kind}/{id}" for kind, id in stored(made)}
     for resource_type in ("Observation", "Appointment", "Patient", "List", "Schedule"):
         for includes in (False, True):
-            permit = await gate.decide(principal, "search-type", resource_type, includes=includes)
+            permit = await gate.decide(principal, Request("search-type", resource_type, includes=includes))
             assert facts.everything_seen(permit) & everything <= allowed
-        permit = await gate.decide(principal, "read", resource_type, ids=("0",))
+        permit = await gate.decide(principal, Request("read", resource_type, ids=("0",)))
         assert facts.everything_seen(permit) & everything <= allowed
 
 
@@ -354,11 +355,11 @@ async def test_two_worlds_are_one_to_whom_they_differ_in_what_is_hidden(
     for resource_type, id in stored(made):
         shown = []
         for facts in (full, empty):
-            permit = await Gate(facts, lambda: NOW).decide(principal, "read", resource_type, ids=(id,))
+            permit = await Gate(facts, lambda: NOW).decide(principal, Request("read", resource_type, ids=(id,)))
             shown.append(facts.seen(permit, resource_type) & {id})
         assert shown[0] == shown[1]
         shown = []
         for facts in (full, empty):
-            permit = await Gate(facts, lambda: NOW).decide(principal, "search-type", resource_type)
+            permit = await Gate(facts, lambda: NOW).decide(principal, Request("search-type", resource_type))
             shown.append(facts.seen(permit, resource_type))
         assert shown[0] == shown[1]

@@ -16,6 +16,7 @@ from fhirserver.access import reasons
 from fhirserver.access.bearer import Grant, issue_token, principal_for
 from fhirserver.access.gate import decide, weighing
 from fhirserver.access.gate.decide import Gate
+from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import Principal
 from fhirserver.model.outcome import Forbidden, Unavailable
 from fhirserver.search.match import match
@@ -44,7 +45,7 @@ STRANGER = who("Practitioner/s")
 
 async def together(world: World, *reads: tuple[Principal, str], kind: str = "Observation") -> list[bool]:
     """Who of these sees what she asks for, all in one turn."""
-    asked = [world.gate.decide(each, "read", kind, ids=(id,)) for each, id in reads]
+    asked = [world.gate.decide(each, Request("read", kind, ids=(id,))) for each, id in reads]
     found = await asyncio.gather(*asked)
     return [id in world.facts.seen(permit, kind) for permit, (_, id) in zip(found, reads, strict=True)]
 
@@ -72,7 +73,7 @@ async def test_what_one_token_of_a_doctor_may_read_another_may_not() -> None:
     narrow = who("Practitioner/d", "user/Patient.rs")
     in_context = who("Practitioner/d", "patient/*.rs", patient="b")
     refused, wide, elsewhere = await asyncio.gather(
-        *(world.gate.decide(each, "read", "Observation", ids=("1",)) for each in (narrow, DOCTOR, in_context)),
+        *(world.gate.decide(each, Request("read", "Observation", ids=("1",))) for each in (narrow, DOCTOR, in_context)),
         return_exceptions=True,
     )
     assert isinstance(refused, Forbidden)
@@ -86,7 +87,7 @@ async def test_purposes_have_permits_of_their_own() -> None:
     world = World(observation("1", "a"), permits("Practitioner/d"))
     treating, researching = who("Practitioner/d", purpose="TREAT"), who("Practitioner/d", purpose="HRESCH")
     one, other = await asyncio.gather(
-        *(world.gate.decide(each, "read", "Observation", ids=("1",)) for each in (treating, researching))
+        *(world.gate.decide(each, Request("read", "Observation", ids=("1",))) for each in (treating, researching))
     )
     assert one.reads is not other.reads
 
@@ -121,10 +122,10 @@ async def test_a_read_that_begins_while_others_are_decided_is_decided_anew() -> 
     for each in (observation("1", "a"), permits("Practitioner/d")):
         facts.put(each)
     gate = Gate(facts, lambda: NOW)
-    first = asyncio.create_task(gate.decide(DOCTOR, "read", "Observation", ids=("1",)))
+    first = asyncio.create_task(gate.decide(DOCTOR, Request("read", "Observation", ids=("1",))))
     await facts.asking.wait()
     facts.put(permits("Practitioner/d") | {"status": "inactive"})
-    second = await gate.decide(DOCTOR, "read", "Observation", ids=("1",))
+    second = await gate.decide(DOCTOR, Request("read", "Observation", ids=("1",)))
     facts.go.set()
     assert facts.seen(await first, "Observation") == {"1"}
     assert facts.seen(second, "Observation") == set()
@@ -143,9 +144,9 @@ async def test_each_read_has_the_reasons_of_its_own_owners() -> None:
     world = World(observation("1", "a"), observation("2", "b"), permits("Practitioner/d"))
     world.facts.put(denies("Practitioner/d", patient="b"))
     one, other, absent = await asyncio.gather(
-        *(world.gate.decide(DOCTOR, "read", "Observation", ids=(id,)) for id in ("1", "2", "none"))
+        *(world.gate.decide(DOCTOR, Request("read", "Observation", ids=(id,))) for id in ("1", "2", "none"))
     )
-    alone = [await world.gate.decide(DOCTOR, "read", "Observation", ids=(id,)) for id in ("1", "2", "none")]
+    alone = [await world.gate.decide(DOCTOR, Request("read", "Observation", ids=(id,))) for id in ("1", "2", "none")]
     assert [one.reasons, other.reasons, absent.reasons] == [each.reasons for each in alone]
     assert reasons.CONSENT in one.reasons
     assert reasons.DENIED in other.reasons
@@ -153,7 +154,7 @@ async def test_each_read_has_the_reasons_of_its_own_owners() -> None:
 
 async def test_the_reads_of_one_doctor_are_one_set_of_questions_and_one_reach() -> None:
     world = World(*CLINIC, *(observation(str(n), "a") for n in range(20)), permits("Organization/clinic"))
-    asked = [world.gate.decide(IN_ROLE, "read", "Observation", ids=(str(n),)) for n in range(20)]
+    asked = [world.gate.decide(IN_ROLE, Request("read", "Observation", ids=(str(n),))) for n in range(20)]
     found = await asyncio.gather(*asked)
     assert sorted(set(world.facts.asked)) == ["Consent", "Observation", "Organization", "PractitionerRole"]
     assert [world.facts.asked.count(each) for each in ("Consent", "Observation", "PractitionerRole")] == [1, 1, 1]
@@ -166,7 +167,8 @@ async def test_what_else_one_caller_asks_of_a_record_in_the_turn_is_decided_by_i
     for owner in "ba":
         world.facts.put(observation("1", owner))
     asked = [
-        world.gate.decide(DOCTOR, each, "Observation", ids=("1",)) for each in ("read", "vread", "history-instance")
+        world.gate.decide(DOCTOR, Request(each, "Observation", ids=("1",)))
+        for each in ("read", "vread", "history-instance")
     ]
     [past] = world.facts.past["Observation", "1"]
     found = [match(permit.of("Observation"), past) for permit in await asyncio.gather(*asked)]
@@ -192,7 +194,7 @@ async def test_rules_too_many_to_weigh_hide_only_whose_they_are(monkeypatch: pyt
 async def test_a_turn_with_many_owners_is_decided_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decide, "SHARED_OWNERS", 1)
     world = World(observation("1", "a"), observation("2", "b"), permits("Practitioner/d"))
-    asked = [world.gate.decide(DOCTOR, "read", "Observation", ids=(id,)) for id in ("1", "2")]
+    asked = [world.gate.decide(DOCTOR, Request("read", "Observation", ids=(id,))) for id in ("1", "2")]
     one, other = await asyncio.gather(*asked)
     assert world.facts.seen(one, "Observation") == {"1"}
     assert world.facts.seen(other, "Observation") == set()
@@ -216,7 +218,7 @@ async def test_a_failure_is_that_of_its_own_id() -> None:
         facts.put(each)
     gate = Gate(facts, lambda: NOW)
     good, *bad = await asyncio.gather(
-        *(gate.decide(DOCTOR, "read", "Observation", ids=(id,)) for id in ("1", "broken", "broken")),
+        *(gate.decide(DOCTOR, Request("read", "Observation", ids=(id,))) for id in ("1", "broken", "broken")),
         return_exceptions=True,
     )
     assert isinstance(good, Permit)
@@ -227,7 +229,9 @@ async def test_a_failure_is_that_of_its_own_id() -> None:
 
 async def test_a_client_that_goes_away_takes_nobody_with_it() -> None:
     world = World(observation("1", "a"), permits("Practitioner/d"))
-    gone, stays = (asyncio.create_task(world.gate.decide(DOCTOR, "read", "Observation", ids=("1",))) for _ in range(2))
+    gone, stays = (
+        asyncio.create_task(world.gate.decide(DOCTOR, Request("read", "Observation", ids=("1",)))) for _ in range(2)
+    )
     await asyncio.sleep(0)
     gone.cancel()
     assert world.facts.seen(await stays, "Observation") == {"1"}
@@ -239,7 +243,8 @@ async def test_a_client_that_goes_away_takes_nobody_with_it() -> None:
 async def creates(world: World, *writes: tuple[Principal, tuple[str, ...]]) -> list[bool]:
     """Who of these may create an Observation of these owners, all in one turn."""
     asked = [
-        world.gate.decide(each, "create", "Observation", candidate_owners=frozenset(owners)) for each, owners in writes
+        world.gate.decide(each, Request("create", "Observation", candidate_owners=frozenset(owners)))
+        for each, owners in writes
     ]
     found = await asyncio.gather(*asked)
     candidates = [FakeFacts().put(observation("new", *owners), each.user) for each, owners in writes]
@@ -308,7 +313,7 @@ async def test_everybody_reading_everything_in_one_turn_sees_what_the_oracle_see
     reads = [(each, address) for each in everybody for address in stored(made)]
     principals = {each: caller(*each) for each in everybody}
     permits = await asyncio.gather(
-        *(gate.decide(principals[each], "read", kind, ids=(id,)) for each, (kind, id) in reads)
+        *(gate.decide(principals[each], Request("read", kind, ids=(id,))) for each, (kind, id) in reads)
     )
     for permit, (each, (kind, id)) in zip(permits, reads, strict=True):
         assert (id in facts.seen(permit, kind)) is sees(made, *each, stored(made)[kind, id]), (each, kind, id)

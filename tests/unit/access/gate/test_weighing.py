@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhirserver.access.gate import weighing
+from fhirserver.access.gate.request import Request
 from fhirserver.access.gate.weighing import weighable
 from fhirserver.search.match import match
 from tests.fakes.gate import DOCTOR, A, World, denies, permits
@@ -103,7 +104,7 @@ async def test_old_versions_of_more_owners_than_a_search_reaches_are_shown_as_ea
     world = World(permits("Practitioner/d"), max_owners=2)
     for owner in ("a", *(f"h{n}" for n in range(5)), "a"):
         world.facts.put(observation("1", owner))
-    permit = await world.gate.decide(DOCTOR, "history-instance", "Observation", ids=("1",))
+    permit = await world.gate.decide(DOCTOR, Request("history-instance", "Observation", ids=("1",)))
     past = world.facts.past["Observation", "1"]
     assert world.facts.seen(permit, "Observation") == {"1"}
     assert [match(permit.of("Observation"), row) for row in past] == [True, *[False] * 5]
