@@ -240,6 +240,14 @@ async def test_a_transaction_with_conditions_is_done_once(loading: Loading, serv
     assert {owner for each in facts for owner in each["security"]["owners"]} == {row["_id"], data.patient_id(1)}
 
 
+async def test_a_transaction_that_conflicts_with_what_others_wrote_is_refused(loading: Loading, tmp_path: Path) -> None:
+    """Only what this very load had made under ids of its own is there already."""
+    taken = {"resourceType": "Patient", "id": "taken"}
+    assert await loading(lines(tmp_path / "there.ndjson", [taken])) == {"created": 1}
+    sent = bundle("transaction", entry(taken, "PUT", "Patient?identifier=urn:x|none"))
+    assert await loading(lines(tmp_path / "x.ndjson", [sent])) == {"refused": 1}
+
+
 async def test_a_line_with_a_reference_by_criteria_is_linked_or_refused(
     loading: Loading, services: Services, tmp_path: Path
 ) -> None:
@@ -327,12 +335,14 @@ async def test_a_load_that_died_goes_on_and_counts_as_one(
         lines(tmp_path / "a.ndjson", [*data.directory(), *results(100), bad]),
         lines(tmp_path / "b.ndjson", [bad, *results(130, first=100), *[data.observation(1, 1)] * 40]),
     ]
+    older = {**results(1)[0], "status": "preliminary"}
+    assert await loading(lines(tmp_path / "older.ndjson", [older])) == {"created": 1}
     target = await Mortal.of(services)
     assert isinstance(target, Mortal)
     target.left = left
     with pytest.raises(Death):
         await loading(*paths, target=target)
-    assert await loading(*paths) == {"created": 274, "refused": 2}
+    assert await loading(*paths) == {"created": 273, "updated": 1, "refused": 2}
     assert await total(services, "Observation") == 270
     assert [(place["file"], place["line"]) for place, _ in refusals(tmp_path)] == [
         (str(paths[0]), 105),

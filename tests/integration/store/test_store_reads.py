@@ -207,6 +207,16 @@ async def test_conditions_of_one_turn_are_one_query_and_each_gets_its_own_rows(
             assert sorted(row["_id"] for row in one) == sorted(row["_id"] for row in other)
 
 
+async def test_a_condition_that_many_rows_meet_takes_none_of_its_neighbours(store: Store, writing: Any) -> None:
+    """A Consent that denies is found beside a question that wants one of thousands."""
+    await asyncio.gather(
+        *(writing.put(f"n{n:02d}", "Consent", subject=patient("many" if n < 30 else "one")) for n in range(31))
+    )
+    many, one = (In("security.owners", frozenset({who})) for who in ("many", "one"))
+    found = await asyncio.gather(*(store.facts("Consent", which, SYSTEM, limit=1) for which in (many, one)))
+    assert [[row["security"]["owners"] for row in rows] for rows in found] == [[["many"]], [["one"]]]
+
+
 async def test_a_failing_condition_fails_only_its_own_question(store: Store, writing: Any) -> None:
     await writing.put("a", "Consent", subject=patient("p"))
     deep: Expression = In("security.owner", frozenset({"p"}))

@@ -116,7 +116,7 @@ async def test_a_server_made_id_that_is_taken_is_a_conflict(store: Store, writin
     assert isinstance(refused.value.error, Conflict)
 
 
-async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any]) -> None:
+async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any], mongo: Mongo) -> None:
     """The lock makes parallel writers of one criterion take turns, from several servers too."""
     stores = [await open_store(), await open_store()]
     writings = [Writing(store) for store in stores]
@@ -134,6 +134,8 @@ async def test_who_shares_a_lock_takes_turns(open_store: Callable[..., Any]) -> 
     await asyncio.gather(*(once(number) for number in range(40)))
     found = await stores[0].facts("Observation", In("index.code", frozenset(("=c",))), SYSTEM)
     assert len(found) == 1
+    # Servers meet on its row: whoever wrote has written there too.
+    assert await mongo.find("locks", Query({}, limit=9)) == [{"_id": "lock", "n": 1}]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -55,7 +55,14 @@ async def test_a_rise_waits_for_what_is_on_its_way_and_not_for_what_comes_after(
     later.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("error", [NetworkTimeout("commit"), asyncio.CancelledError()])
+def told(cause: Exception) -> Unavailable:
+    """What the caller is told of it."""
+    error = Unavailable()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("error", [NetworkTimeout("commit"), asyncio.CancelledError(), told(NetworkTimeout("commit"))])
 async def test_a_commit_that_may_happen_yet_is_waited_for(error: BaseException) -> None:
     waited: list[float] = []
 
