@@ -240,6 +240,16 @@ async def test_a_transaction_with_conditions_is_done_once(loading: Loading, serv
     assert {owner for each in facts for owner in each["security"]["owners"]} == {row["_id"], data.patient_id(1)}
 
 
+async def test_a_reference_by_criteria_that_nothing_resolves_is_refused(loading: Loading, tmp_path: Path) -> None:
+    """In a collection, whose resources are each put by themselves; and however its question mark is written."""
+    result = {**results(1)[0], "subject": {"reference": "Patient?identifier=urn:x|1"}}
+    assert await loading(lines(tmp_path / "x.ndjson", [bundle("collection", {"resource": result})])) == {"refused": 1}
+    path = tmp_path / "y.ndjson"
+    path.write_bytes(data.encode(result).replace(b"?", b"\\u003f") + b"\n")
+    assert b"\\u003f" in path.read_bytes()
+    assert await loading(path) == {"refused": 1}
+
+
 async def test_a_transaction_that_conflicts_with_what_others_wrote_is_refused(loading: Loading, tmp_path: Path) -> None:
     """Only what this very load had made under ids of its own is there already."""
     taken = {"resourceType": "Patient", "id": "taken"}

@@ -165,6 +165,7 @@ CONDITIONS = {
     "a conditional reference": [post(observation("Patient?identifier=a|b"))],
     "a deletion": [{"request": {"method": "DELETE", "url": "Patient/x"}}],
     "ifMatch": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient/p", "ifMatch": 'W/"2"'}}],
+    "ifNoneMatch": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient/p", "ifNoneMatch": "*"}}],
     "a conditional update": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient?identifier=a|b"}}],
     "two of the same": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient/p"}}] * 2,
 }
@@ -194,6 +195,10 @@ BROKEN: dict[str, bytes] = {
     "a patch": b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"PATCH","url":"Patient/x"}}]}',
     "an address of nothing": b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"DELETE","url":"Dog/x"}}]}',
     "a method that does not fit": b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"PUT","url":"Patient"}}]}',
+    "an update of no id": b'{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient"},'
+    b'"request":{"method":"PUT","url":"Patient"}}]}',
+    "a create of an id": b'{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient"},'
+    b'"request":{"method":"POST","url":"Patient/a"}}]}',
     "an entry without its resource": b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"POST","url":"Patient"}}]}',
     "another id than the address has": b'{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"b"},'
     b'"request":{"method":"PUT","url":"Patient/a"}}]}',
