@@ -50,9 +50,8 @@ from fhirserver.validation import Validator
 _FHIR = BASE_PATH.encode()
 RELEASED = "2026-01-01"
 """The date of the statement of capabilities: it changes with what the server can do, not with every start."""
-
-
 READY_SECONDS = 3
+"""How long the question whether reads and writes work may take."""
 
 
 class Application:
