@@ -15,11 +15,12 @@ from typing import Any, Final
 from fhirserver.access.gate.decide import Gate
 from fhirserver.access.gate.facts import DECIDING, Facts, OwnedFacts, Row, owners_of
 from fhirserver.access.gate.request import Request
+from fhirserver.access.gate.steps import check_whole
 from fhirserver.access.gate.weighing import owners_where
 from fhirserver.access.principal import Kind, Principal, allows
 from fhirserver.access.security.compartments import UNRESOLVED
 from fhirserver.model.outcome import Conflict, Forbidden, TooCostly
-from fhirserver.search.expression import Expression, Nothing, all_of
+from fhirserver.search.expression import Expression, Nothing, all_of, named_ids
 from fhirserver.search.match import match
 from fhirserver.search.permit import Permit
 from fhirserver.store.documents import Documents
@@ -51,11 +52,14 @@ async def seen(
     found: list[Rows],
 ) -> tuple[list[Rows], Permit]:
     """Of the rows that meet each criterion the visible ones, some of them where there are several; and the permit."""
+    if resource_type == "Binary":
+        return await _binaries(gate, facts, principal, criteria, found)
     wide = [each for each, rows in zip(criteria, found, strict=True) if len(rows) > CANDIDATES]
     if not wide:
         return await _one_by_one(gate, principal, resource_type, found)
     try:
         permit = await gate.decide(principal, Request("search-type", resource_type))
+        check_whole(permit)
     except TooCostly:
         # That so many permit her is hers to know. That there are many matches, most of them hidden perhaps, is not: it must not
         # be what she is told, so it is decided for the owners of all of them.
@@ -63,6 +67,17 @@ async def seen(
         patients = owners_of(row for rows in found for row in rows).union(*owners)
         permit = await gate.decide(principal, Request("search-type", resource_type, patients=patients))
     return await _confined(facts, permit, resource_type, criteria), permit
+
+
+async def _binaries(
+    gate: Gate, facts: OwnedFacts, principal: Principal, criteria: Sequence[Expression], found: Sequence[Rows]
+) -> tuple[list[Rows], Permit]:
+    """As a search finds them: the context of a Binary is looked at where its id is named, however many others meet a criterion."""
+    named = (rows for each, rows in zip(criteria, found, strict=True) if named_ids(each))
+    by_id = {row["_id"]: row for rows in named for row in rows}
+    ids = tuple(by_id) or (UNRESOLVED,)
+    permit = await gate.decide(principal, Request("search-type", "Binary", ids=ids, rows=tuple(by_id.values())))
+    return await _confined(facts, permit, "Binary", criteria), permit
 
 
 async def _confined(facts: Facts, permit: Permit, resource_type: str, criteria: Sequence[Expression]) -> list[Rows]:

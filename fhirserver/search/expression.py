@@ -258,6 +258,14 @@ def one_of(path: str, *values: Scalar) -> Expression:
     return In(path, frozenset(values)) if values else Nothing()
 
 
+def named_ids(expression: Expression) -> tuple[str, ...]:
+    """The ids of which every match has one, where the expression names them."""
+    for term in expression.terms if isinstance(expression, And) else (expression,):
+        if isinstance(term, In) and term.path == "_id":
+            return tuple(sorted(str(each) for each in term.values))
+    return ()
+
+
 def within(path: str, values: frozenset[Scalar]) -> Expression:
     """`Within`, or `Nothing` when there are no values."""
     return Within(path, values) if values else Nothing()

@@ -161,3 +161,62 @@ async def test_a_flood_of_consents_hides_whose_they_are_alone(family: Family, mo
     for path in paths:
         assert found(await family.asks(path)) == [f"Observation/o-{family.carl}"]
     assert (await family.asks(f"/Observation/o-{family.dora}")).status_code == 404
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_binary_whose_context_is_visible_beside_many_that_are_not(family: Family) -> None:
+    """The attack: give hidden Binaries the tag of a visible one, until its context is no longer looked at."""
+    await family.put(observation(family.id("shown"), family.carl), observation(family.id("hidden"), family.emil))
+    criteria = f"_tag=urn:crowd|{family.carl}"
+
+    def binary(name: str, context: str) -> dict[str, Any]:
+        return {
+            "resourceType": "Binary",
+            "id": family.id(name),
+            "meta": {"tag": [{"system": "urn:crowd", "code": family.carl}]},
+            "contentType": "text/plain",
+            "securityContext": {"reference": f"Observation/{family.id(context)}"},
+        }
+
+    async def asks() -> list[Any]:
+        matching = {"If-Match": 'W/"77"'}
+        entries = [
+            {"request": {"method": "DELETE", "url": f"Binary?{asked}", "ifMatch": 'W/"77"'}}
+            for asked in (criteria, f"_id={family.id('mine')}")
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        return [
+            await family.world.asks(family.token, "DELETE", f"/Binary?{criteria}", headers=matching),
+            await family.world.asks(family.token, "POST", "", json=bundle),
+        ]
+
+    async def hide() -> None:
+        await family.put(*(binary(f"crowd{number}", "hidden") for number in range(4)))
+
+    await family.put(binary("mine", "shown"))
+    await unchanged(asks, hide)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_directory_entry_of_a_patient_beside_many_that_are_hidden(family: Family) -> None:
+    """The same for what is a patient's though its type is everybody's: of these types a search past the bound shows less."""
+    await family.put(consent(f"{family.emil}-x", family.emil, "Organization/clinic"))
+
+    def schedule(name: str, *owners: str) -> dict[str, Any]:
+        actors = [{"reference": f"Patient/{each}"} for each in owners]
+        numbers = [{"system": "urn:crowd", "value": family.carl}]
+        return {"resourceType": "Schedule", "id": family.id(name), "identifier": numbers, "actor": actors}
+
+    async def asks() -> list[Any]:
+        path = f"/Schedule?identifier=urn:crowd|{family.carl}"
+        return [
+            await family.world.asks(family.token, "PATCH", path, json=[], headers=PATCH),
+            await family.world.asks(family.token, "DELETE", path, headers={"If-Match": 'W/"77"'}),
+        ]
+
+    async def hide() -> None:
+        await family.put(*(schedule(f"crowd{number}", f"{number}-{family.emil}") for number in range(4)))
+
+    await family.put(schedule("mine", family.carl))
+    answers = await unchanged(asks, hide)
+    assert answers[0].status_code in (403, 422)

@@ -16,7 +16,7 @@ from fhirserver.access.reasons import INCLUDES_NARROWED, NARROWED
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.terminology import answered
 from fhirserver.model.outcome import BadRequest
-from fhirserver.search.expression import And, Expression, In
+from fhirserver.search.expression import Expression, named_ids
 from fhirserver.search.pending import steps
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
@@ -61,11 +61,8 @@ async def permit_of(context: Context, request: SearchRequest) -> Permit:
 
 def _ids(request: SearchRequest) -> tuple[str, ...]:
     """The ids of which every match has one: it is decided for these then, as for reads."""
-    terms = _criteria(request)
-    for term in terms.terms if isinstance(terms, And) else (terms,):
-        if isinstance(term, In) and term.path == "_id":
-            return tuple(sorted(str(each) for each in term.values))
-    return ()
+    criteria = _criteria(request)
+    return () if criteria is None else named_ids(criteria)
 
 
 def _criteria(request: SearchRequest) -> Expression | None:
