@@ -55,7 +55,7 @@ READY_SECONDS = 3
 
 
 class Application:
-    """The ASGI application. `store` and `services` are there while its lifespan runs."""
+    """The ASGI application. `services` are there while its lifespan runs."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
