@@ -173,7 +173,9 @@ class Application:
             services=self.current,
             authenticate=authenticate,
             hosts=Hosts(settings.base_url, open_mode=open_mode),
-            bounds=Bounds(BodyBounds(settings.body_size, settings.body_ratio), settings.url_size),
+            bounds=Bounds(
+                BodyBounds(settings.body_size, settings.body_ratio, settings.bundle_entries), settings.url_size
+            ),
             statement=statement(lambda: self.current().definitions, instance),
             new_request_id=request_ids(os.urandom(6)),
             clock=_now,

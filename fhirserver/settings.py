@@ -47,6 +47,7 @@ class Settings:
     log_requests: bool = True
     body_size: int = 16 * 1024 * 1024
     body_ratio: int = 20
+    bundle_entries: int = 6000
     url_size: int = 8192
     search_count: int = 20
     search_count_bound: int = 1000

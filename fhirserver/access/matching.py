@@ -30,6 +30,8 @@ CANDIDATES: Final = 200
 their owners where she is permitted by too many for that."""
 _TOGETHER: Final = 1_000
 """Resources that are decided upon at once: their owners are asked for together, and a decision has its bounds."""
+_ASKED: Final = 1_000
+"""Criteria that are asked for at once: one query has its bounds."""
 _ENOUGH: Final = 2
 """As many as show that a criterion has several matches."""
 
@@ -38,9 +40,13 @@ Rows = list[dict[str, Any]]
 
 async def met(facts: Facts, resource_type: str, criteria: Sequence[Expression]) -> list[Rows]:
     """For each criterion the rows that meet it, whoever may see them: for `seen` alone."""
-    return await asyncio.gather(
-        *(facts.facts(resource_type, each, DECIDING, limit=CANDIDATES + 1) for each in criteria)
-    )
+    found: list[Rows] = []
+    for start in range(0, len(criteria), _ASKED):
+        together = criteria[start : start + _ASKED]
+        found += await asyncio.gather(
+            *(facts.facts(resource_type, each, DECIDING, limit=CANDIDATES + 1) for each in together)
+        )
+    return found
 
 
 async def seen(

@@ -23,7 +23,7 @@ from fhirserver.model.json import parse
 from fhirserver.model.outcome import Unavailable
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
-from fhirserver.store.commit.attempt import Aborted, insert
+from fhirserver.store.commit.attempt import Aborted, Overfull, insert
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.means import Means
 from fhirserver.store.commit.prepare import Pieces, pieces, prepare, timed
@@ -88,7 +88,7 @@ def packed(write: Write, *, native_copy: bool) -> Packed:
 
 
 class _Slow(Exception):
-    """The time of a commit was up."""
+    """The time of a commit was up, or the database's cache too small."""
 
 
 class Bulk:
@@ -109,15 +109,18 @@ class Bulk:
     ) -> list[bool]:
         """Write the units of which nothing is stored yet, all in one transaction; False for each that is left out.
 
-        No two writes are of the same resource. Raises Unavailable: then some of the units may be on disk, each whole. That may be
-        so as well of those that are left out once `in_doubt` was called: nobody knows how a commit has ended.
+        Left out as well is a unit that the database cannot hold in one transaction: alone it is told so. No two writes are of the
+        same resource. Raises Unavailable: then some of the units may be on disk, each whole. That may be so as well of those that
+        are left out once `in_doubt` was called: nobody knows how a commit has ended.
         """
         try:
             async with self._mongo.client.start_session(causal_consistency=False) as session:
                 return await self._until(session, units, in_doubt)
-        except _Slow:
+        except _Slow as slow:
             # A batch that takes longer than a commit may take goes in two halves: slow machines are given less at once.
             if len(units) == 1:
+                if isinstance(slow.__cause__, Overfull):
+                    return [False]
                 raise Unavailable from None
             middle = len(units) // 2
             return await self.insert(units[:middle], in_doubt) + await self.insert(units[middle:], in_doubt)
@@ -130,6 +133,8 @@ class Bulk:
                 await self._fence.opened()
                 with self._fence.flight():
                     return await self._attempt(session, units)
+            except Overfull as error:
+                raise _Slow from error
             except Aborted:
                 self._looks = True  # something is there already, or somebody else has just written it
             except PyMongoError as error:

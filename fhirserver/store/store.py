@@ -175,15 +175,17 @@ class Store(Reads):
             await self._layout.ensure(resource_type)
         return await self._bulk.insert(units, in_doubt)
 
-    async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = ()) -> T:
+    async def transact(self, body: Body[T], *, types: Iterable[str], keys: Collection[str] = (), size: int = 1) -> T:
         """Run the body in a transaction of its own, again after a transient error, and commit what it wrote.
 
-        `types` are those that it may write. `keys` are locks that it holds: who shares one takes turns.
+        `types` are those that it may write. `keys` are locks that it holds: who shares one takes turns. `size` is how many writes
+        it will have: the time that it has grows with them. Raises Unavailable where that is not enough, and TooLarge where the
+        database cannot hold it.
         """
         for resource_type in types:
             await self._layout.ensure(resource_type)
         await self._layout.ensure_rows(LOCKS)  # the body may take more of them
-        return await self._transactor.run(body, keys)
+        return await self._transactor.run(body, keys, size)
 
     def documents(self, name: str) -> Documents:
         """The server's own rows of this name, which are not resources."""

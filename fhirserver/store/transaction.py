@@ -18,16 +18,16 @@ from typing import Final, TypeVar
 import pymongo
 from pymongo.errors import PyMongoError
 
-from fhirserver.model.outcome import Conflict, FhirError, Unavailable
+from fhirserver.model.outcome import Conflict, FhirError, TooLarge, Unavailable
 from fhirserver.search.expression import Expression
 from fhirserver.search.permit import Permit
-from fhirserver.store.commit.attempt import Aborted, Attempt, Taken
+from fhirserver.store.commit.attempt import Aborted, Attempt, Overfull, Taken
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.means import Means
 from fhirserver.store.commit.meta import Behind
 from fhirserver.store.commit.prepare import Prepared, prepare_beside
 from fhirserver.store.commit.write import Write, Written
-from fhirserver.store.connection.bound import Bound
+from fhirserver.store.connection.bound import LATE, Bound
 from fhirserver.store.connection.client import DURABLE, Document, Mongo, Session, translated
 from fhirserver.store.history.feed import COMMIT_BOUND
 from fhirserver.store.layout.collections import Layout
@@ -40,9 +40,21 @@ SIDE_BY_SIDE: Final = 8
 """Transactions in flight; more only get in each other's way, and all of them have only the time of one."""
 WAITING: Final = 1_000
 """Transactions that may wait; the next one is told to come again."""
+LARGE: Final = 1_000
+"""From so many writes on a transaction shares its turn with no other of that size: what is not committed yet fills the database's cache."""
 PATIENCE: Final = 20.0
 """Seconds for which one waits for its turn. Its own time begins with its turn: what waits holds nothing."""
+SECONDS_OF_A_WRITE: Final = 0.005
+"""What each write adds to the time from a transaction's turn to where its versions get theirs: several times of what it takes."""
+LONGEST: Final = 45.0
+"""That time at most, in seconds: MongoDB ends a transaction of 60."""
 
+_TOO_MUCH: Final = "The database cannot hold so much in one transaction; send fewer entries at a time."
+_UNKNOWN: Final = "The database did not say in time whether this was committed: all of it is stored, or nothing. Look before you send it again."
+_WRITING: Final = 0.8
+"""The share of a commit's bound that is for sending the writes; the rest is for the commit."""
+_LARGE_ONES: Final = ""
+"""The turn of the large ones. It is taken before all locks, which have names."""
 _ABORTS: Final = 2
 _PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
@@ -168,14 +180,16 @@ class Transactor:
         self._turns = _Turns()
         self._waiting = 0
 
-    async def run(self, body: Body[T], keys: Collection[str]) -> T:
-        """What the body gives, once its writes are on disk. `keys` are the locks that it holds from its beginning."""
+    async def run(self, body: Body[T], keys: Collection[str], size: int) -> T:
+        """What the body gives, once its writes are on disk. `keys` are the locks that it holds from its beginning, `size` is how
+        many writes it will have."""
         if self._waiting >= WAITING:
             raise Unavailable("Too many writes are waiting. Try again later.")
         self._waiting += 1
         try:
-            async with self._turn(set(keys)):
-                deadline = asyncio.get_running_loop().time() + COMMIT_BOUND.total_seconds()
+            async with self._turn({*keys, *([_LARGE_ONES] if size >= LARGE else ())}):
+                seconds = min(COMMIT_BOUND.total_seconds() + size * SECONDS_OF_A_WRITE, LONGEST)
+                deadline = asyncio.get_running_loop().time() + seconds
                 async with self._mongo.client.start_session(causal_consistency=False) as session:
                     return await self._until(session, body, keys, deadline)
         finally:
@@ -207,6 +221,8 @@ class Transactor:
                 await self._fence.opened()
                 with self._fence.flight():
                     return await self._attempt(session, body, keys, deadline, check_ids=aborted > 0)
+            except Overfull as error:
+                raise TooLarge(_TOO_MUCH) from error
             except Aborted as error:
                 aborted += 1
                 if aborted > _ABORTS and not isinstance(error, _Locked):
@@ -214,8 +230,10 @@ class Transactor:
                         raise Conflict from error
                     raise
             except PyMongoError as error:
-                if is_unknown(error) or is_timeout(error):
-                    raise Unavailable from error
+                if is_unknown(error):
+                    raise Unavailable(_UNKNOWN) from error
+                if is_timeout(error):
+                    raise Unavailable(LATE) from error
                 if not is_transient(error) and not await may_come_back(self._mongo, error):
                     with translated():
                         raise
@@ -225,8 +243,18 @@ class Transactor:
     async def _attempt(
         self, session: Session, body: Body[T], keys: Collection[str], deadline: float, *, check_ids: bool
     ) -> T:
+        loop = asyncio.get_running_loop()
         mongo = Bound(self._mongo, session, deadline)
-        attempt = Attempt(mongo, session, self._means.clock, self._means.seal)
+        end = deadline
+
+        def stamped() -> None:
+            """From the time of the versions on, the bound of a commit counts."""
+            nonlocal end
+            if not tx.has_written:
+                bound = COMMIT_BOUND.total_seconds()
+                mongo.deadline, end = loop.time() + bound * _WRITING, loop.time() + bound
+
+        attempt = Attempt(mongo, session, self._means.clock, self._means.seal, self._pace, stamped)
         tx = Tx(mongo, self._layout, attempt, self._means, self._pace, check_ids=check_ids)
         try:
             await session.start_transaction(write_concern=DURABLE)
@@ -234,11 +262,9 @@ class Transactor:
                 await tx.lock(keys)
             given = await body(tx)
             if tx.has_written:
-                left = deadline - asyncio.get_running_loop().time()
-                if left <= 0:
-                    raise Unavailable
+                mongo.left()
                 self._fence.check()
-                with pymongo.timeout(left):
+                with pymongo.timeout(end - loop.time()):
                     await finish(session)
             return given
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Literal
 
 from fhirserver.access.principal import may_create_at
@@ -28,6 +29,8 @@ from fhirserver.model.outcome import Conflict, FhirError, PreconditionFailed
 from fhirserver.store import Outdated, Refused, Tx, Write, Written
 from fhirserver.store.pace import beside
 
+_TOGETHER: Final = 1_000
+"""Entries of which the gate is asked in one turn of the event loop."""
 _TAKEN: Final = "The id in the body is that of another resource than the criteria ask for."
 
 
@@ -77,7 +80,8 @@ async def _perform(context: Context, entries: Sequence[Entry], *, links: bool, i
             raise _Rehearsed(done)
         return done
 
-    return await context.services.store.transact(body, types=planned.types, keys=await _keys(context, planned))
+    keys = await _keys(context, planned)
+    return await context.services.store.transact(body, types=planned.types, keys=keys, size=len(planned.writes))
 
 
 async def _keys(context: Context, planned: Plan) -> set[str]:
@@ -175,7 +179,7 @@ def _said(planned: Plan, resolution: Resolution, index: int, error: FhirError) -
 
 async def _admitted(context: Context, planned: Plan, resolution: Resolution) -> _Writes:
     """Rewrite the links and let every write through the door, side by side. Raises Failed with all that is refused."""
-    links = _links(context, planned, resolution)
+    links = await _links(context, planned, resolution)
     admitting = [each for each in planned.writes if each.index in resolution.ids]
     states: list[Examined | FhirError | None] = []
     for each in admitting:
@@ -186,10 +190,13 @@ async def _admitted(context: Context, planned: Plan, resolution: Resolution) -> 
     )
     outcomes: list[Write | BaseException] = []
     if context.principal.is_operator:  # for whom the gate reads nothing
-        outcomes += [await admission for admission in admissions]
+        for admission in admissions:
+            await context.pace.step()
+            outcomes.append(await admission)
     else:
         # Side by side: what the gate reads for entries of one turn is one query.
-        outcomes += await asyncio.gather(*admissions, return_exceptions=True)
+        while together := list(islice(admissions, _TOGETHER)):
+            outcomes += await asyncio.gather(*together, return_exceptions=True)
     failures: list[tuple[int, FhirError]] = []
     writes: list[Write] = []
     for each, outcome in zip(admitting, outcomes, strict=True):
@@ -214,10 +221,11 @@ async def _outcome(admission: Awaitable[Write]) -> Write | FhirError:
         return error
 
 
-def _links(context: Context, planned: Plan, resolution: Resolution) -> Links:
+async def _links(context: Context, planned: Plan, resolution: Resolution) -> Links:
     services = context.services
     targets: dict[str, str] = {}
     for each in planned.writes:
+        await context.pace.step()
         if each.resource is None or each.entry.full_url is None:
             continue
         index = resolution.same.get(each.index, each.index)

@@ -126,6 +126,7 @@ class _Resolving:
         self.found: dict[int, Version] = {}
         self.same: dict[int, int] = {}
         self.references: dict[str, str] = {}
+        self._new: dict[str, tuple[frozenset[str], tuple[int, ...]]] = {}
 
     async def writes(self) -> dict[int, Key]:
         """Settle every entry, in the order of processing; the answer is what conditional creates found stored."""
@@ -217,6 +218,7 @@ class _Resolving:
     async def target(self, tx: Tx, text: str, mentioned: Mentioned) -> str:
         """The one resource that a conditional reference leads to, after everything here is written."""
         criteria = mentioned.criteria
+        await self._context.pace.step()
         with at(mentioned.index):
             found = await self._targets(criteria, self._rows.get(criteria, ()))
             has_key = all(may_use_key(self._context, criteria, source) for source in mentioned.sources)
@@ -234,18 +236,18 @@ class _Resolving:
         """The ids of what meets the criteria once the entries are written."""
         resource_type = criteria.resource_type
         stored = {row["_id"] for row in rows if (resource_type, row["_id"]) not in self._gone}
-        changed = {id for index, id in self.ids.items() if self._is_new_state(index, resource_type)}
+        changed, puts = self._new_states(resource_type)
         written = await self._meeting(await self._created.like(criteria), criteria)
-        puts = [
-            index
-            for index in self.ids
-            if self._is_new_state(index, resource_type) and self._planned[index].entry.method == "PUT"
-        ]
         return (stored - changed) | {self.ids[index] for index in (*written, *await self._meeting(puts, criteria))}
 
-    def _is_new_state(self, index: int, resource_type: str) -> bool:
-        planned = self._planned[index]
-        return planned.resource is not None and planned.entry.resource_type == resource_type
+    def _new_states(self, resource_type: str) -> tuple[frozenset[str], tuple[int, ...]]:
+        """The ids of this type that get a new state, and the entries that put one; known once all writes are settled."""
+        if (found := self._new.get(resource_type)) is None:
+            planned = (self._planned[index] for index in self.ids)
+            new = [each for each in planned if each.resource is not None and each.entry.resource_type == resource_type]
+            puts = tuple(each.index for each in new if each.entry.method == "PUT")
+            found = self._new[resource_type] = frozenset(self.ids[each.index] for each in new), puts
+        return found
 
 
 class _Created:

@@ -38,10 +38,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9.\-_]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class BodyBounds:
-    """How large a body may be once decompressed, how many times larger than what was sent, and how long in coming."""
+    """How large a body may be once decompressed, how many times larger than what was sent, how many entries a Bundle of requests
+    may have, and how long it may be in coming."""
 
     size: int = 16 * 1024 * 1024
     ratio: int = 20
+    entries: int = 6_000
     seconds: int = 60
 
 

@@ -30,9 +30,11 @@ from fhirserver.store.connection.client import Document, Mongo, Query, Session
 from fhirserver.store.connection.coalesce import paths
 from fhirserver.store.history import feed
 from fhirserver.store.layout.collections import FEED
+from fhirserver.store.pace import Pace
 
-COMMAND_BYTES: Final = 12 * 1024 * 1024
-"""Bytes of documents in one insert or update command; MongoDB takes 16 MiB."""
+COMMAND_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of documents in one insert or update command, unless one alone is larger: MongoDB takes 16 MiB, and the event loop is held for as
+long as a command is put together."""
 
 NO_SUCH_ID = "Resources are created with POST; the server chooses their ids."
 NOT_WRITABLE = "This resource may be read, but not changed, with this access token."
@@ -40,6 +42,7 @@ WRONG_VERSION = "The resource's current version is not one that If-Match names."
 EXISTS = "The resource exists already, and If-None-Match forbids to replace it."
 
 _DUPLICATE_KEY: Final = 11000
+_TOO_LARGE_FOR_CACHE: Final = 388
 _CURRENT: Final[tuple[str, ...]] = ("version", "updated", "deleted", "method", "created", "by", "json", "security")
 
 Outcome = Written | FhirError | None
@@ -52,6 +55,14 @@ class Aborted(Exception):
 
 class Taken(Aborted):
     """A key is taken."""
+
+
+class Overfull(Aborted):
+    """The database's cache cannot hold all that is not committed yet; nor will it the next time."""
+
+
+_ABORTED: Final[Mapping[int, type[Aborted]]] = {_DUPLICATE_KEY: Taken, _TOO_LARGE_FOR_CACHE: Overfull}
+"""What errors of MongoDB about one write mean, by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,10 @@ class Attempt:
     session: Session
     clock: Callable[[], datetime]
     seal: Seal
+    pace: Pace | None = None
+    """Where a group takes its steps that may have thousands of members."""
+    stamped: Callable[[], object] = lambda: None
+    """Called when the versions get their time: from there on the commit has to follow within its bound."""
 
     async def run(
         self, group: Sequence[Prepared], *, check_ids: bool, whole: bool = False, known_free: bool = False
@@ -91,8 +106,11 @@ class Attempt:
         taken = set() if known_free else await self._taken(group, current, check_ids)
         now = self.clock()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self.stamped()
         plan = _Plan([])
         for prepared in group:
+            if self.pace is not None:
+                await self.pace.step()
             key = (prepared.write.resource_type, prepared.write.id)
             try:
                 plan.outcomes.append(_decide(plan, prepared, current.get(key), key in taken, now))
@@ -153,6 +171,8 @@ class Attempt:
     async def _write(self, plan: _Plan, companions: Iterable[Companion]) -> None:
         for collection, document in companions:
             plan.inserts[collection].append(RawBSONDocument(bson.encode(document)))
+        if self.pace is not None:
+            await self.pace.step()
         await insert(self.mongo, self.session, plan.inserts)
         for collection, updates in plan.updates.items():
             for run in _portions(updates, lambda update: update.size):
@@ -172,7 +192,7 @@ async def insert(mongo: Mongo, session: Session, documents: Mapping[str, Sequenc
 async def _send(mongo: Mongo, session: Session, command: Document) -> int:
     reply = await mongo.command(command, session)
     for error in reply.get("writeErrors", ()):
-        raise Taken if error["code"] == _DUPLICATE_KEY else Aborted(error["code"])
+        raise _ABORTED.get(error["code"], Aborted)(error["code"])
     count: int = reply["n"]
     return count
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import pymongo
 from pymongo.errors import ExecutionTimeout
 
 from fhirserver.model.outcome import TooCostly, Unavailable
 from fhirserver.store.connection.client import SLOW, Document, Mongo, Query, Session
+
+LATE: Final = "This could not be done in time, and nothing of it is stored. Try again later; of a large Bundle, send fewer entries at a time."
 
 
 class Bound(Mongo):
@@ -28,7 +30,7 @@ class Bound(Mongo):
         self.database = mongo.database
         self.query_ms = mongo.query_ms
         self.session = session
-        self._deadline = deadline
+        self.deadline = deadline
         self._turn = asyncio.Lock()
 
     async def find(self, collection: str, query: Query) -> list[Document]:
@@ -59,9 +61,16 @@ class Bound(Mongo):
         async with self._command():
             return await super().command(command, self.session)
 
+    def left(self) -> float:
+        """The seconds that are left. Raises Unavailable where there are none."""
+        left = self.deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise Unavailable(LATE)
+        return left
+
     async def end(self) -> None:
         """Let the command under way end, and no other begin: what was forgotten must not run in the next transaction."""
-        self._deadline = 0
+        self.deadline = 0
         async with self._turn:
             pass
 
@@ -69,14 +78,12 @@ class Bound(Mongo):
     async def _command(self) -> AsyncIterator[None]:
         """A session takes one command at a time."""
         async with self._turn:
-            left = self._deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                raise Unavailable
+            left = self.left()
             try:
                 with pymongo.timeout(left):
                     yield
             except ExecutionTimeout:
                 # The driver asks for no more time than is left: then it was the transaction's that was up, not the query's.
                 if left * 1_000 <= self.query_ms:
-                    raise Unavailable from None
+                    raise Unavailable(LATE) from None
                 raise TooCostly(SLOW) from None

@@ -31,6 +31,12 @@ START_SECONDS = 120.0
 POLL_SECONDS = 0.03
 RESTARTS_IN_A_ROW = 5
 
+# What is not committed yet can leave no memory. By itself MongoDB gives it a tenth of the cache, which a large Bundle passes.
+_EVICTION = ",".join(
+    f"eviction_{kind}_{bound}={share}"
+    for kind in ("dirty", "updates")
+    for bound, share in (("target", 30), ("trigger", 60))
+)
 _ADDRESS_IN_USE = 48
 
 
@@ -45,7 +51,7 @@ class FolderInUse(EmbeddedError):
 class Embedded:
     """The mongod of one data folder. `start` gives the URL, which holds a password: it is never printed."""
 
-    def __init__(self, data: Path, *, mongod: str | None = None, cache_gb: float = 0.5, oplog_mb: int = 1024) -> None:
+    def __init__(self, data: Path, *, mongod: str | None = None, cache_gb: float = 1.0, oplog_mb: int = 1024) -> None:
         self.data = data.resolve()
         self._setting = mongod
         self._sizes = ["--wiredTigerCacheSizeGB", str(cache_gb), "--oplogSize", str(oplog_mb)]
@@ -197,6 +203,7 @@ class Embedded:
             # There is no other member to hand over to, so nothing to wait for when it is told to stop.
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
             *self._sizes,
+            *("--wiredTigerEngineConfigString", _EVICTION),
         ]
 
     async def _shut_down(self) -> None:

@@ -117,14 +117,29 @@ async def test_reports_of_many_laboratories_at_once_are_each_there_once(server: 
         assert await count(server, f"Observation?identifier={LAB}|{new_id}-{number}") == 1
 
 
-async def test_a_thousand_entries_with_criteria_are_taken(server: Server, new_id: str) -> None:
-    """The bound on entries, each conditional, within the time that a commit has."""
+async def test_more_than_a_thousand_entries_with_criteria_are_taken(server: Server, new_id: str) -> None:
+    """What hospitals send of one patient: each conditional, with links and references by criteria, within the time that a commit has."""
     await patient(server, new_id)
-    bundle = report(new_id, 998)
-    assert len(bundle["entry"]) == 1000
+    bundle = report(new_id, 1_098)
     answer = await server("POST", "", json=bundle, headers={"Prefer": "return=minimal"})
     assert answer.status_code == 200, answer.text
-    assert await count(server, f"Observation?subject=Patient/{new_id}") == 998
+    entries = answer.json()["entry"]
+    assert [each["response"]["status"] for each in entries] == ["201 Created"] * 1_100
+    assert await count(server, f"Observation?subject=Patient/{new_id}") == 1_098
+    whole = (await server("GET", "/" + entries[1]["response"]["location"].partition("/fhir/")[2])).json()
+    results = ["/".join(each["response"]["location"].split("/")[-4:-2]) for each in entries[2:]]
+    assert [each["reference"] for each in whole["result"]] == results
+
+
+@pytest.mark.parametrize("type", ["batch", "transaction"])
+async def test_more_entries_than_the_bound_are_refused_and_the_bound_is_said(server: Server, type: str) -> None:
+    bound = server.application.settings.bundle_entries
+    entries = [{"request": {"method": "GET", "url": "Patient/a"}}] * (bound + 1)
+    answer = await server("POST", "", json={"resourceType": "Bundle", "type": type, "entry": entries})
+    assert answer.status_code == 413
+    [issue] = answer.json()["issue"]
+    assert issue["code"] == "too-long"
+    assert f"more than {bound} entries" in issue["diagnostics"]
 
 
 async def test_a_body_larger_than_a_resource_is_taken(server: Server, new_id: str) -> None:

@@ -14,7 +14,6 @@ from fhirserver.interactions.bundles.batch import check_independent, created_by
 from fhirserver.interactions.bundles.transaction import placed, transaction
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.operations import OPERATIONS
-from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError
 from fhirserver.rest.address import LEVELS
 from fhirserver.rest.interactions.bundles.answers import response_bundle, response_entry
@@ -41,12 +40,15 @@ def door(routes: Routes) -> Handle:
 
     async def post(request: Request) -> Answer:
         content_type = request.content_type()
-        requests = read_bundle(request, await request.resource(limit=BODY_LIMIT), routes)
+        requests = await read_bundle(request, await request.resource(limit=request.bounds.size), routes)
         request.interaction = requests.type
         answers = await (_batch if requests.type == "batch" else _transaction)(request, requests)
         base_url = request.context.services.base_url
         methods = {each.index: each.method for each in requests.entries}
-        entries = [response_entry(methods.get(index, ""), answers[index], base_url) for index in range(requests.count)]
+        entries: list[bytes] = []
+        for index in range(requests.count):
+            await request.context.pace.step()
+            entries.append(response_entry(methods.get(index, ""), answers[index], base_url))
         return Answer(200, response_bundle(requests.type, entries), content_type)
 
     return post
@@ -54,27 +56,30 @@ def door(routes: Routes) -> Handle:
 
 async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     """Each entry by itself, side by side; what goes wrong with one is its own."""
-    room, budget = asyncio.Semaphore(SIDE_BY_SIDE), Budget()
+    left, budget = iter(requests.entries), Budget()
+    answers = {index: answer_to(error) for index, error in requests.refused.items()}
     creates = (sent for sent in requests.entries if sent.route.interaction == "create" and sent.full_url is not None)
     created = created_by(request.context.services, {sent.index: str(sent.full_url) for sent in creates})
 
     async def one(sent: Sent) -> Answer:
-        async with room:
-            await request.context.pace.step()
-            try:
-                if _changes(sent):
-                    await check_independent(created, sent.request.sent, sent.full_url)
-                    return budget.written(sent.index, await sent.route.handle(sent.request))
-                return await budget.read(sent.index, lambda: sent.route.handle(sent.request))
-            except FhirError as error:
-                return answer_to(error)
-            except Exception as error:
-                request.faults.append(error)
-                return unexpected()
+        await request.context.pace.step()
+        try:
+            if _changes(sent):
+                await check_independent(created, sent.request.sent, sent.full_url)
+                return budget.written(sent.index, await sent.route.handle(sent.request))
+            return await budget.read(sent.index, lambda: sent.route.handle(sent.request))
+        except FhirError as error:
+            return answer_to(error)
+        except Exception as error:
+            request.faults.append(error)
+            return unexpected()
 
-    answers = {index: answer_to(error) for index, error in requests.refused.items()}
-    done = await asyncio.gather(*(one(sent) for sent in requests.entries))
-    return answers | {sent.index: answer for sent, answer in zip(requests.entries, done, strict=True)}
+    async def one_after_another() -> None:
+        for sent in left:
+            answers[sent.index] = await one(sent)
+
+    await asyncio.gather(*(one_after_another() for _ in range(SIDE_BY_SIDE)))
+    return answers
 
 
 def _changes(sent: Sent) -> bool:
@@ -100,12 +105,13 @@ async def _transaction(request: Request, requests: Requests) -> dict[int, Answer
     if refused:
         raise placed(sorted(refused.items(), key=lambda each: each[0]), requests.malformed)
     done = await transaction(request.context, entries)
-    return {
-        sent.index: each.answer
-        if entry.read is not None
-        else budget.written(sent.index, answer_to_done(sent.request, each, DEFAULT))
-        for sent, entry, each in zip(requests.entries, entries, done, strict=True)
-    }
+    answers: dict[int, Answer] = {}
+    for sent, entry, each in zip(requests.entries, entries, done, strict=True):
+        await request.context.pace.step()
+        is_read = entry.read is not None
+        answer = each.answer if is_read else budget.written(sent.index, answer_to_done(sent.request, each, DEFAULT))
+        answers[sent.index] = answer
+    return answers
 
 
 async def _entry(sent: Sent, budget: Budget) -> Entry:

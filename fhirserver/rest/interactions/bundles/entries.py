@@ -25,12 +25,13 @@ from fhirserver.rest.address import Address, Addresses, IllegalId, addresses
 from fhirserver.rest.interactions.route import Route, Routes
 from fhirserver.rest.messages.request import Request
 from fhirserver.rest.representation.negotiate import DEFAULT
+from fhirserver.store.pace import beside
 from fhirserver.validation import error_for
 
-ENTRIES: Final = 1_000
-"""Entries of one Bundle."""
 URL_BOUND: Final = 8_000
 
+_BARE: Final = 200
+"""Bytes of an entry without its resource, about."""
 _TYPES: Final = ("batch", "transaction")
 _PLACE = re.compile(r"Bundle\.entry\[(\d+)\]")
 _TOKEN: Final = re.compile(r"\S+").fullmatch
@@ -91,21 +92,23 @@ class Requests:
     malformed: frozenset[int]
 
 
-def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
+async def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
     """Read the Bundle. Raises what refuses all of it; what refuses one entry is in the answer."""
     bundle = resource_of(body, "Bundle")
     type, entries = bundle.get("type"), bundle.get("entry", [])
     if type not in _TYPES:
         raise BadRequest("A Bundle that is posted here is a batch or a transaction.", expression="Bundle.type")
-    if isinstance(entries, list) and len(entries) > ENTRIES:
-        raise TooLarge(f"The Bundle has more than {ENTRIES} entries; send fewer at a time.")
-    refused = _faults(request.context, bundle)
+    bound = request.bounds.entries
+    if isinstance(entries, list) and len(entries) > bound:
+        raise TooLarge(f"The Bundle has more than {bound} entries; send fewer at a time.")
+    refused = await _faults(request.context, bundle)
     malformed = frozenset(refused)
     reader = _Reader(request, routes)
     sent: list[Sent] = []
     for index, entry in enumerate(entries):
         if index in refused:
             continue
+        await request.context.pace.step()
         try:
             sent.append(reader.entry(index, entry))
         except FhirError as error:
@@ -113,7 +116,7 @@ def read_bundle(request: Request, body: Any, routes: Routes) -> Requests:
     return Requests(type, len(entries), sent, refused, malformed)
 
 
-def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
+async def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
     """What is wrong with the Bundle itself, its resources apart. Raises what is wrong outside of the entries."""
     entries = bundle.get("entry")
     if _is_plain(bundle):
@@ -125,7 +128,9 @@ def _faults(context: Context, bundle: Resource) -> dict[int, FhirError]:
         bundle = {**bundle, "entry": bare}
     by_entry: defaultdict[int, list[Issue]] = defaultdict(list)
     others: list[Issue] = []
-    for issue in context.services.validator.validate(bundle, resource_type="Bundle"):
+    size = len(bundle["entry"]) * _BARE if isinstance(entries, list) else 0
+    validator = context.services.validator
+    for issue in await beside(size, lambda: validator.validate(bundle, resource_type="Bundle")):
         found = _PLACE.match(issue.expression or "")
         (by_entry[int(found[1])] if found else others).append(issue)
     error = error_for(others)
