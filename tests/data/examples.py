@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,15 @@ def example_resources(*, bulk: bool = False) -> Iterator[tuple[str, dict[str, An
     """The file name and the parsed resource of each example; otherwise as `example_texts`."""
     for name, text in example_texts(bulk=bulk):
         yield name, parse(text, limit=LIMIT)
+
+
+def sample(most: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """So many examples of each type at most, without those that define FHIR."""
+    taken = Counter[str]()
+    for name, resource in example_resources():
+        taken[resource["resourceType"]] += 1
+        if taken[resource["resourceType"]] <= most:
+            yield name, resource
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:
