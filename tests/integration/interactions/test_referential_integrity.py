@@ -109,6 +109,16 @@ async def test_a_resource_may_refer_to_itself(strict: Server, new_id: str) -> No
     assert (await strict("DELETE", f"/Patient/{new_id}")).status_code == 204
 
 
+async def test_an_update_that_carries_tags_forward_is_asked_as_well(strict: Server, new_id: str) -> None:
+    path, tag = f"/Observation/{new_id}", {"system": "urn:t", "code": "kept"}
+    await strict.put(observation(new_id, meta={"tag": [tag]}))
+    changed = await strict("PUT", path, json=observation(new_id, issued="2026-01-01T00:00:00Z"))
+    assert (changed.status_code, changed.json()["meta"]["tag"]) == (200, [tag])
+    lost = observation(new_id, subject=to(f"Patient/{new_id}"))
+    assert (await strict("PUT", path, json=lost)).status_code == 422
+    assert (await strict("GET", path)).json()["meta"]["versionId"] == "2"
+
+
 async def test_a_patch_is_asked_as_well(strict: Server, new_id: str) -> None:
     await strict.put(observation(new_id))
     body = [{"op": "add", "path": "/subject", "value": to(f"Patient/{new_id}")}]
