@@ -15,13 +15,14 @@ from fhirserver.access.gate.request import Request
 from fhirserver.access.matching import PatientKeys
 from fhirserver.access.principal import Principal
 from fhirserver.definitions import Definitions
+from fhirserver.interactions.parameters.derivation import Derivation
 from fhirserver.interactions.parameters.keeper import Keeper
 from fhirserver.model.json import dump
 from fhirserver.search.index.identifiers import Identifiers
 from fhirserver.search.permit import Permit
 from fhirserver.search.query.parse import parse_search
 from fhirserver.search.request import Bounds, SearchRequest
-from fhirserver.store import By, Derive, Reads, Store
+from fhirserver.store import By, Reads, Store
 from fhirserver.store.pace import Pace
 from fhirserver.terminology import Parsed
 from fhirserver.validation import Allowance, Validator
@@ -35,7 +36,7 @@ class Services:
     store: Store
     gate: Gate
     validator: Validator
-    derive: Derive
+    derive: Derivation
     identifiers: Identifiers
     clock: Callable[[], datetime]
     new_id: Callable[[], str]

@@ -4,9 +4,10 @@ Public: `Reads` (each with a Permit), `Store` (the same; commit; own rows), `Tx`
 `Derived`, `By`) and what comes back (`Written`, `Page`, `Position`). It must not know HTTP, FHIR's rules, or why a permit says what it says.
 """
 
-from fhirserver.store.bulk import Packed
+from fhirserver.store.bulk import Packed, packed
 from fhirserver.store.commit import By, Derive, Derived, Member, Seal, Write, Written
 from fhirserver.store.commit.meta import Behind
+from fhirserver.store.commit.prepare import Prepared, prepare
 from fhirserver.store.history.changes import Change
 from fhirserver.store.history.histories import Mark, Named, Span, Walked
 from fhirserver.store.layout.collections import LayoutError
@@ -32,6 +33,7 @@ __all__ = [
     "Page",
     "Place",
     "Position",
+    "Prepared",
     "Reads",
     "Refused",
     "Seal",
@@ -41,4 +43,6 @@ __all__ = [
     "Walked",
     "Write",
     "Written",
+    "packed",
+    "prepare",
 ]

@@ -26,7 +26,7 @@ from fhirserver.search.permit import Permit
 from fhirserver.store.commit.attempt import Aborted, Overfull, insert
 from fhirserver.store.commit.ending import abort, finish, is_timeout, is_transient, is_unknown, may_come_back
 from fhirserver.store.commit.means import Means
-from fhirserver.store.commit.prepare import Pieces, pieces, prepare, timed
+from fhirserver.store.commit.prepare import Pieces, Prepared, pieces, prepare, timed
 from fhirserver.store.commit.write import REQUESTS, By, Companion, Derived, Write
 from fhirserver.store.connection.client import DURABLE, Document, Mongo, Query, Session, translated
 from fhirserver.store.history import feed
@@ -74,13 +74,13 @@ class Packed(NamedTuple):
         }
 
 
-def packed(write: Write, *, native_copy: bool) -> Packed:
-    """The bytes of a write that is to create. May be called on any thread, and in any process. Raises TooLarge."""
-    derived = write.derived
+def packed(prepared: Prepared) -> Packed:
+    """The bytes of a write that is to create, for `insert`. May be called on any thread, and in any process."""
+    write = prepared.write
+    by, derived = write.by, write.derived
     if write.method != "PUT" or write.if_match is not None or not write.may_create or derived is None:
         raise ValueError("A bulk write creates, and only where there is nothing.")
-    by = write.by
-    document = pieces(prepare(write, native_copy=native_copy), 1)
+    document = pieces(prepared, 1)
     version = Version(write.resource_type, write.id, 1, _ANY_TIME, None, write.method, True)
     row = feed.pieces(version, True, derived.security, by.principal)
     about = (write.resource_type, write.id, by.request, by.principal, by.client, derived.generation, write.companions)
@@ -92,17 +92,13 @@ class _Slow(Exception):
 
 
 class Bulk:
-    """Prepares writes, and inserts batches of them."""
+    """Inserts batches of writes that are packed."""
 
     def __init__(self, mongo: Mongo, means: Means) -> None:
         self._mongo = mongo
         self._means = means
         self._fence = means.fence
         self._looks = False
-
-    def prepare(self, write: Write) -> Packed:
-        """The same, as this store keeps it."""
-        return packed(write, native_copy=self._means.native_copy)
 
     async def insert(
         self, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None] = lambda: None
@@ -167,15 +163,15 @@ class Bulk:
         finally:
             await abort(session)
 
-    def _fresh(self, packed: Packed) -> Packed:
+    def _fresh(self, one: Packed) -> Packed:
         """The write, derived again if what it holds is of an older generation."""
-        if packed.generation >= self._fence.generation:
-            return packed
-        derived = Derived({}, {}, {}, packed.generation)
-        by, permit = By(packed.request, packed.principal, packed.client), Permit.nothing("nothing is stored yet")
-        about = (packed.resource_type, packed.id, packed.resource, derived, by, permit)
-        write = Write("PUT", *about, may_create=True, companions=packed.companions)
-        return self.prepare(self._fence.fresh(write))
+        if one.generation >= self._fence.generation:
+            return one
+        derived = Derived({}, {}, {}, one.generation)
+        by, permit = By(one.request, one.principal, one.client), Permit.nothing("nothing is stored yet")
+        about = (one.resource_type, one.id, one.resource, derived, by, permit)
+        write = Write("PUT", *about, may_create=True, companions=one.companions)
+        return packed(prepare(self._fence.fresh(write), native_copy=self._means.native_copy))
 
     def _documents(self, group: Sequence[Packed]) -> dict[str, list[RawBSONDocument]]:
         """All that is to be inserted, by collection: the versions, what goes with them, their feed rows, and one row for their requests."""

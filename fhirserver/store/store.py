@@ -162,10 +162,6 @@ class Store(Reads):
             await self._layout.ensure_rows(collection)
         return await self._committer.commit(write)
 
-    def prepare(self, write: Write) -> Packed:
-        """A write that is to create, made ready for `insert`; on any thread. Raises TooLarge."""
-        return self._bulk.prepare(write)
-
     async def insert(
         self, units: Sequence[Sequence[Packed]], in_doubt: Callable[[], None] = lambda: None
     ) -> list[bool]:

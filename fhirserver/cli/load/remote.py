@@ -210,7 +210,7 @@ class Remote:
                 raise placed([(entry or 0, error) for entry, error in unit.refusals])
             return await self._transaction(unit, job)
         except FhirError as error:
-            return [Outcome(unit.number, None, "refused", error, unit.count)]
+            return [Outcome(unit.number, None, "refused", error, unit.size)]
 
     async def _transaction(self, unit: Unit, job: Job) -> list[Outcome]:
         bundle = unit.bundle or {}

@@ -77,7 +77,7 @@ class Direct:
         self._permit = permit
         self._processes = processes
         self._judge = Judge(
-            services.definitions, services.base_url, services.validator, services.derive, services.store.prepare
+            services.definitions, services.base_url, services.validator, services.derive, services.store.native_copy
         )
         self._rules = Rules(services.base_url, services.store.native_copy, services.guards_references, services.zone)
         self._rows = services.store.documents(ROWS)
@@ -225,7 +225,7 @@ class Direct:
             return [
                 outcome
                 for each in unit.entries
-                for outcome in await self._together(replace(unit, entries=(each,)), job)
+                for outcome in await self._together(unit._replace(entries=(each,)), job)
             ]
         return await self._together(unit, job)
 

@@ -8,9 +8,10 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple, TypeVar
 
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import Definitions
@@ -18,20 +19,27 @@ from fhirserver.interactions.bundles.transaction import placed
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.load.tally import Fate, Outcome
 from fhirserver.interactions.load.units import Candidate, Unit, Units
+from fhirserver.interactions.parameters.derivation import Derivation, Values
 from fhirserver.interactions.writing.candidate import check_references
 from fhirserver.model.elements import Elements
 from fhirserver.model.outcome import FhirError
 from fhirserver.search.permit import Permit
-from fhirserver.store import By, Derive, Packed, Write
-from fhirserver.validation import Validator, error_for
+from fhirserver.store import By, Packed, Prepared, Write, packed, prepare
+from fhirserver.validation import Validator
 
 CLIENT: Final = "load"
 PRINCIPAL: Final = replace(OPEN, client=CLIENT)
 """Who loads: the operator."""
 
+TOGETHER: Final = 100
+"""Texts that take each step of the judgement together: what a step needs stays in the processor's caches, which saves a sixth."""
+
 _NEW: Final = Permit.nothing("what goes in bulk is written where nothing is")
 _QUESTION_MARKS: Final = (b"?", b"\\u003")
 """Without one of them no reference is by criteria."""
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Portion(NamedTuple):
@@ -74,51 +82,101 @@ class Judge:
     definitions: Definitions
     base_url: str
     validator: Validator
-    derive: Derive
-    prepare: Callable[[Write], Packed]
+    derivation: Derivation
+    native_copy: bool
     elements: Elements = field(default_factory=Elements)
 
     def judge(self, portion: Portion) -> list[Judged]:
         """What becomes of each of these texts."""
-        units = Units(self.definitions, self.base_url, portion.digest, self.elements)
-        return [self._judged(units.of(text), text.data, portion.run) for text in portion.texts]
+        units, texts = Units(self.definitions, self.base_url, portion.digest, self.elements), portion.texts
+        found: list[Judged] = []
+        for first in range(0, len(texts), TOGETHER):
+            found += self._together(units, texts[first : first + TOGETHER], portion.run)
+        return found
 
-    def _judged(self, unit: Unit, data: bytes, run: str) -> Judged:
-        by = PRINCIPAL.by(request_id(run, unit.number))
-        may_ask = any(each in data for each in _QUESTION_MARKS)
-        failures = list(unit.refusals)
-        writes: list[Packed] = []
-        entries: list[int | None] = []
-        for each in unit.candidates:
-            try:
-                writes.append(self._write(each, by, may_ask))
-                entries.append(each.entry)
-            except FhirError as error:
-                failures.append((each.entry, error))
-        if failures and unit.whole:
-            failures.sort(key=lambda each: each[0] or 0)
-            refusal = placed([(entry or 0, error) for entry, error in failures])
-            return Judged((), (Outcome(unit.number, None, "refused", refusal, unit.count),), asks=False)
-        refused = tuple(Outcome(unit.number, entry, "refused", why) for entry, why in failures)
-        if unit.whole:
-            parts = [Part(unit.number, True, tuple(entries), tuple(writes))] if writes else []
-        else:
-            together = zip(entries, writes, strict=True)
-            parts = [Part(unit.number, False, (entry,), (write,)) for entry, write in together]
-        return Judged(tuple(parts), refused, bool(unit.entries))
+    def _together(self, units: Units, texts: Sequence[Text], run: str) -> list[Judged]:
+        found = [units.of(text) for text in texts]
+        sent = [each for unit, text in zip(found, texts, strict=True) for each in _sent(unit, text, run)]
+        written = _each(self._secured, _each(self._searched, _each(self._checked, sent)))
+        writes = iter(_each(packed, _each(self._encoded, written)))
+        return [_judged(unit, list(islice(writes, len(unit.candidates)))) for unit in found]
 
-    def _write(self, candidate: Candidate, by: By, may_ask: bool) -> Packed:
-        resource, texts = candidate.resource, candidate.texts
-        resource_type = resource["resourceType"]
-        error = error_for(self.validator.validate(resource, resource_type=resource_type))
-        if error is not None:
-            raise error
-        if may_ask:
+    def _checked(self, sent: _Sent) -> _Sent:
+        """It breaks no rule. Raises FhirError."""
+        resource, texts = sent.candidate.resource, sent.candidate.texts
+        contents = None if texts is None else texts.contents
+        self.validator.check(resource, resource["resourceType"], contents)
+        if sent.may_ask:
             check_references(resource, self.base_url)
+        return sent
+
+    def _searched(self, sent: _Sent) -> tuple[_Sent, Values]:
+        """With its search values."""
+        resource, texts = sent.candidate.resource, sent.candidate.texts
+        contents = None if texts is None else texts.contents
+        return sent, self.derivation.values(resource["resourceType"], resource, contents)
+
+    def _secured(self, one: tuple[_Sent, Values]) -> Write:
+        """The write, with its security facts."""
+        sent, values = one
+        resource, texts = sent.candidate.resource, sent.candidate.texts
         contents, members = (None, None) if texts is None else texts
-        derived = self.derive(resource_type, resource, contents)
-        about = (resource_type, resource["id"], resource, derived, by, _NEW)
-        return self.prepare(Write("PUT", *about, may_create=True, members=members))
+        resource_type = resource["resourceType"]
+        derived = values.derived(self.derivation.facts(resource_type, resource, contents))
+        about = (resource_type, resource["id"], resource, derived, sent.by, _NEW)
+        return Write("PUT", *about, may_create=True, members=members)
+
+    def _encoded(self, write: Write) -> Prepared:
+        """With most of its bytes. Raises TooLarge."""
+        return prepare(write, native_copy=self.native_copy)
+
+
+class _Sent(NamedTuple):
+    """A candidate, and by which request. `may_ask`: references in it may be by criteria."""
+
+    candidate: Candidate
+    by: By
+    may_ask: bool
+
+
+def _sent(unit: Unit, text: Text, run: str) -> Iterator[_Sent]:
+    by = PRINCIPAL.by(request_id(run, unit.number))
+    may_ask = any(each in text.data for each in _QUESTION_MARKS)
+    return (_Sent(each, by, may_ask) for each in unit.candidates)
+
+
+def _each(step: Callable[[T], U], found: Iterable[T | FhirError]) -> list[U | FhirError]:
+    """The next step for each that has passed those before it."""
+    return [each if isinstance(each, FhirError) else _tried(step, each) for each in found]
+
+
+def _tried(step: Callable[[T], U], one: T) -> U | FhirError:
+    try:
+        return step(one)
+    except FhirError as error:
+        return error
+
+
+def _judged(unit: Unit, writes: Sequence[Packed | FhirError]) -> Judged:
+    """What became of a unit, with what became of its candidates."""
+    ready: list[tuple[int | None, Packed]] = []
+    failures = list(unit.refusals)
+    for candidate, write in zip(unit.candidates, writes, strict=True):
+        if isinstance(write, FhirError):
+            failures.append((candidate.entry, write))
+        else:
+            ready.append((candidate.entry, write))
+    if failures and unit.whole:
+        failures.sort(key=lambda each: each[0] or 0)
+        refusal = placed([(entry or 0, error) for entry, error in failures])
+        return Judged((), (Outcome(unit.number, None, "refused", refusal, unit.size),), asks=False)
+    together = [ready] if unit.whole and ready else [[each] for each in ready]
+    parts = [
+        Part(unit.number, unit.whole, tuple(entry for entry, _ in each), tuple(write for _, write in each))
+        for each in together
+    ]
+    refused = tuple(Outcome(unit.number, entry, "refused", why) for entry, why in failures)
+    return Judged(tuple(parts), refused, bool(unit.entries))
 
 
 def request_id(run: str, number: int) -> str:

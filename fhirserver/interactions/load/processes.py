@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, tzinfo
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing import connection
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -29,7 +29,6 @@ from fhirserver.interactions.load.judge import Judge, Judged, Portion
 from fhirserver.interactions.parameters import Derivation
 from fhirserver.interactions.parameters.catalog import Catalog, derived_by
 from fhirserver.model.outcome import FhirError
-from fhirserver.store.bulk import packed
 from fhirserver.validation import Validator
 
 RINGS: Final = 200_000
@@ -122,7 +121,7 @@ class _Own:
             rules.base_url,
             Validator(self._core),
             self._derivation,
-            partial(packed, native_copy=rules.native_copy),
+            rules.native_copy,
         )
 
     def judge(self, portion: Portion, catalog: Catalog) -> list[Judged]:

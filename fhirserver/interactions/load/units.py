@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.bundles import Entry
@@ -31,18 +30,16 @@ _ADDRESS = re.compile(r"([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64}))?(?:\?(.
 _METHODS: Final = ("POST", "PUT", "DELETE")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A resource, under its id, as it is to be. `is_new`: the id is of our making. `texts`: of its elements, where they are at hand."""
 
     entry: int | None
     resource: Resource
     is_new: bool = False
-    texts: Texts | None = field(default=None, repr=False)
+    texts: Texts | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """What one text asks for. With `whole`, it happens all or not at all. `entries` are those that are more than a put.
 
     `refusals` are entries that cannot be read, by number. `bundle` is the transaction as it was sent.
@@ -54,10 +51,10 @@ class Unit:
     candidates: tuple[Candidate, ...] = ()
     entries: tuple[tuple[int, Entry], ...] = ()
     refusals: tuple[tuple[int | None, FhirError], ...] = ()
-    bundle: Resource | None = field(default=None, repr=False)
+    bundle: Resource | None = None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many resources it is about."""
         return len(self.candidates) + len(self.entries) + len(self.refusals)
 

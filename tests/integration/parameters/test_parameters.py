@@ -16,7 +16,7 @@ from fhirserver.interactions.parameters import Means, inform
 from fhirserver.interactions.parameters.keeper import DEAD, SERVERS
 from fhirserver.search.permit import Permit
 from fhirserver.settings import Settings
-from fhirserver.store import By, Store, Write
+from fhirserver.store import By, Store, Write, packed, prepare
 from fhirserver.store.commit.fence import seconds
 from fhirserver.store.connection.client import Mongo
 from tests.integration.parameters.stepped import Stepped, parameter, patient
@@ -343,12 +343,12 @@ async def test_what_was_derived_before_and_is_committed_after_has_the_values(ste
     """By every way into the store; a slow one is not refused, it is derived again."""
     store = stepped.store
     alone, together, bulk = (write_of(stepped, id) for id in ("alone", "together", "bulk"))
-    prepared = store.prepare(bulk)
+    ready = packed(prepare(bulk, native_copy=store.native_copy))
     await stepped.server.put(parameter())
     await stepped.settle()
     await store.commit(alone)
     await store.transact(lambda tx: tx.write([together]), types=("Patient",))
-    assert await store.insert([[prepared]]) == [True]
+    assert await store.insert([[ready]]) == [True]
     assert sorted(await stepped.ids("Patient?hair=red")) == ["alone", "bulk", "together"]
 
 

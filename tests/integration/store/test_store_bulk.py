@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from fhirserver.store import Packed, Store, bulk
+from fhirserver.store import Packed, Store, bulk, packed, prepare
 from fhirserver.store.connection.client import Mongo
 from tests.integration.store.conftest import SYSTEM, Writing
 
 
 def prepared(store: Store, writing: Writing, *ids: str) -> tuple[Packed, ...]:
     """A unit of these resources."""
-    return tuple(store.prepare(writing.write("PUT", id)) for id in ids)
+    return tuple(packed(prepare(writing.write("PUT", id), native_copy=store.native_copy)) for id in ids)
 
 
 async def versions(store: Store, *ids: str) -> list[int | None]:
@@ -70,4 +70,4 @@ async def test_a_batch_that_takes_too_long_goes_in_halves(
 @pytest.mark.parametrize("more", [{"may_create": False}, {"may_create": True, "if_match": ("1",)}])
 def test_only_what_creates_goes_in_bulk(store: Store, writing: Writing, more: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="creates"):
-        store.prepare(writing.write("PUT", "o", options=more))
+        packed(prepare(writing.write("PUT", "o", options=more), native_copy=False))

@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from fhirserver.model.outcome import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from fhirserver.search.expression import In
 from fhirserver.search.permit import Permit
-from fhirserver.store import Refused, Store, Tx
+from fhirserver.store import Packed, Refused, Store, Tx, packed, prepare
 from fhirserver.store.connection.client import Mongo, Query
 from fhirserver.store.transaction import LARGE
 from tests.fakes.failures import Failures, inject
@@ -32,6 +32,11 @@ def three(writing: Writing, mark: str) -> list[Any]:
         writing.write("POST", f"{mark}-b", "Patient"),
         writing.write("PUT", "there", rank=1),
     ]
+
+
+def ready(writing: Writing, id: str) -> Packed:
+    """A write that goes in bulk."""
+    return packed(prepare(writing.write("PUT", id), native_copy=True))
 
 
 async def state(store: Store, mark: str) -> tuple[bool, bool, int]:
@@ -188,7 +193,7 @@ async def test_connections_to_a_mongod_that_had_just_begun_are_renewed(
     for each in connections:
         each.supports_sessions = False
     if way == "insert":
-        units = [[store.prepare(writing.write("PUT", f"x-{each}"))] for each in "ab"]
+        units = [[ready(writing, f"x-{each}")] for each in "ab"]
         assert await store.insert(units) == [True, True]
         return
     writes = three(writing, "x")
@@ -212,7 +217,7 @@ async def test_a_mongod_that_has_just_begun_is_unavailable_and_no_fault(
         "read": lambda: store.read("Observation", "there", SYSTEM),
         "commit": lambda: writing.put("new"),
         "transact": lambda: store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES),
-        "insert": lambda: store.insert([[store.prepare(writing.write("PUT", "new"))]]),
+        "insert": lambda: store.insert([[ready(writing, "new")]]),
     }
 
     async def beginning(*_: Any, **__: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -14,20 +13,21 @@ from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.parameters import Derivation
 from fhirserver.model.elements import Elements
 from fhirserver.model.json import dump
-from fhirserver.store.bulk import packed
 from fhirserver.validation import Validator
 from tests.data.examples import example_resources
 
 BASE = "http://example.org/fhir"
 
 
-def judged(resources: list[dict[str, Any]]) -> list[Judged]:
-    """Their judgement."""
+def judged(resources: list[dict[str, Any]], together: int = 10_000) -> list[Judged]:
+    """Their judgement, so many of them in one portion."""
     definitions = load()
-    prepare = partial(packed, native_copy=True)
-    judge = Judge(definitions, BASE, Validator(definitions), Derivation(definitions, BASE), prepare)
+    judge = Judge(definitions, BASE, Validator(definitions), Derivation(definitions, BASE), native_copy=True)
     texts = [Text(number, 0, dump(resource)) for number, resource in enumerate(resources, start=1)]
-    return judge.judge(Portion("ab" * 32, "run", texts))
+    firsts = range(0, len(texts), together)
+    return [
+        each for first in firsts for each in judge.judge(Portion("ab" * 32, "run", texts[first : first + together]))
+    ]
 
 
 def test_elements_that_are_known_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +42,34 @@ def test_elements_that_are_known_give_the_same_bytes(monkeypatch: pytest.MonkeyP
         assert one.parts == other.parts
         assert list(map(str, one.outcomes)) == list(map(str, other.outcomes))
     assert sum(len(each.parts) for each in known) > 150
+
+
+def test_what_is_judged_together_is_judged_as_alone() -> None:
+    """More than take a step together, with resources that are refused at different steps among them."""
+    broken = {"resourceType": "Patient", "gender": "f"}
+    large = {"resourceType": "Basic", "code": {"text": "x"}, "text": {"status": "generated", "div": "<div>long</div>"}}
+    unknown = {"resourceType": "Nonsense"}
+    whole = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [put(data.patient(1)), put(broken | {"id": "b"})],
+    }
+    batch = {**whole, "type": "batch"}
+    resources = [
+        each
+        for number in range(60)
+        for each in (
+            data.observation(number, 1),
+            (broken, large, unknown, whole, batch)[number % 5],
+            data.patient(number),
+        )
+    ]
+    found, alone = judged(resources), judged(resources, together=1)
+    assert [each.parts for each in found] == [each.parts for each in alone]
+    assert [list(map(str, each.outcomes)) for each in found] == [list(map(str, each.outcomes)) for each in alone]
+    assert [len(each.parts) for each in found[:15]] == [1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1]
+
+
+def put(resource: dict[str, Any]) -> dict[str, Any]:
+    """An entry that puts the resource."""
+    return {"resource": resource, "request": {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}}

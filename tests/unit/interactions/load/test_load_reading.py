@@ -209,7 +209,7 @@ BROKEN: dict[str, bytes] = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_cannot_be_read_is_refused_with_a_reason(what: str) -> None:
     unit = units().of(Text(1, 1, BROKEN[what]))
-    assert unit.count >= 1
+    assert unit.size >= 1
     assert not unit.candidates
     [(_, error)] = unit.refusals
     assert error.issues[0].diagnostics

@@ -92,7 +92,7 @@ def test_what_goes_in_bulk_is_the_first_version_and_its_feed_row(
     security = {"owners": ["p"], "class": "patient"}
     one = replace(write(resource, Derived({"code": ["x"]}, {}, security)), may_create=True)
     text, document = finish(prepare(one, native_copy=native_copy), 1, NOW)
-    ready = packed(one, native_copy=native_copy)
+    ready = packed(prepare(one, native_copy=native_copy))
     assert timed(ready.document, NOW).raw == document.raw
     version = Version("Basic", "a", 1, NOW, text, "PUT", True)
     assert timed(ready.row, NOW).raw == bson.encode(feed.row(version, True, security, "p"))
