@@ -70,7 +70,8 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A page of versions. `total` counts all visible versions of one resource, and is None where some are left out.
+    """A page of versions; an empty one, without another behind it, where no entries are asked for. `total` counts all visible versions
+    of one resource, and is None where some are left out.
 
     `asked` is when the first page was asked for: whatever was committed by then is in the pages.
     """
@@ -93,7 +94,8 @@ async def history_instance(context: Context, request: HistoryRequest) -> History
     cursor = None
     if len(versions) > request.count:
         last = versions.pop()
-        cursor = _sealed(context, request, walk.position_before(last) | {"asked": asked})
+        if versions:
+            cursor = _sealed(context, request, walk.position_before(last) | {"asked": asked})
     return History(tuple(versions), None if request.is_filtered else walk.total, cursor, asked)
 
 
@@ -112,6 +114,8 @@ async def history_system(context: Context, request: HistoryRequest) -> History:
 
 async def _over_the_feed(context: Context, request: HistoryRequest, permit: Permit, types: Sequence[str]) -> History:
     position = _opened(context, request)
+    if request.count == 0:
+        return History((), None, None, context.now())
     # Before the feed is read, and not after it: what is committed in between would be passed over by who polls from here.
     asked = position["asked"] if position else context.now()
     after = Mark(position["updated"], position["row"]) if position else None

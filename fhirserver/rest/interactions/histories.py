@@ -109,7 +109,7 @@ def _asked(request: Request) -> tuple[HistoryRequest, list[Pair]]:
 def _count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= _COUNT_DIGITS):
         raise BadRequest("_count is a whole number.")
-    return min(max(int(value), 1), COUNT_BOUND)
+    return min(int(value), COUNT_BOUND)
 
 
 def _moments(name: str, value: str) -> tuple[datetime, datetime]:

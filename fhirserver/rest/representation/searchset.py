@@ -67,7 +67,7 @@ def history_bundle(services: Services, request: HistoryRequest, found: History, 
     address = f"{services.base_url}/{request.path}"
     links = _links(address, used, request.cursor, found.cursor)
     entries = [_past(services.base_url, version) for version in found.versions]
-    is_whole = request.cursor is None and found.cursor is None
+    is_whole = request.count > 0 and request.cursor is None and found.cursor is None
     total = len(entries) if found.total is None and is_whole else found.total
     return _bundle("history", total, links, entries, found.asked)
 
