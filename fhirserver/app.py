@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -43,7 +43,7 @@ from fhirserver.rest.statements import made_once, statement
 from fhirserver.search.index.identifiers import identifiers
 from fhirserver.search.request import Bounds as SearchBounds
 from fhirserver.settings import Settings
-from fhirserver.store import Store
+from fhirserver.store import FIRST_TYPES, Store
 from fhirserver.store.commit import request_rows
 from fhirserver.validation import Validator
 
@@ -65,8 +65,8 @@ class Application:
         self._facade: Facade | None = None
         self._rest: FastAPI | None = None
 
-    async def start(self) -> Services:
-        """Open the store and build the rooms on it."""
+    async def start(self, types: Iterable[str] = FIRST_TYPES) -> Services:
+        """Open the store, with collections for these types, and build the rooms on it."""
         settings = self.settings
         definitions = load()
         derive = derivation(settings)
@@ -76,6 +76,7 @@ class Application:
             derive=derive,
             seal=noting(request_rows, self._heard),
             native_copy=settings.native_copy,
+            types=types,
         )
         keeper = Keeper(Means(definitions, store, derive, name=_new_id()))
         services = self.services = self._services(definitions, store, derive, keeper)

@@ -14,10 +14,11 @@ from fhirserver.store.layout.collections import LayoutError
 from fhirserver.store.reads import Reads
 from fhirserver.store.resources import Page, Position
 from fhirserver.store.resources.across import Across, Place
-from fhirserver.store.store import Store
+from fhirserver.store.store import FIRST_TYPES, Store
 from fhirserver.store.transaction import Outdated, Refused, Tx
 
 __all__ = [
+    "FIRST_TYPES",
     "Across",
     "Behind",
     "By",

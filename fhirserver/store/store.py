@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from fhirserver.model.outcome import Conflict, FhirError, NotSupported
 from fhirserver.search.permit import Permit
@@ -29,7 +29,7 @@ from fhirserver.store.resources.meta import meta_in_use
 from fhirserver.store.transaction import LOCKS, Body, Transactor
 
 KEYS = "keys"
-FIRST_TYPES = (*THE_EIGHT, *DIRECTORY)
+FIRST_TYPES: Final = (*THE_EIGHT, *DIRECTORY)
 """What a clinic surely needs."""
 T = TypeVar("T")
 

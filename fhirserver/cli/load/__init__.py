@@ -105,7 +105,7 @@ def _look_at(given: Namespace) -> None:
 async def _direct(given: Namespace, paths: Sequence[Path], processes: Processes | None) -> Counts:
     async with database.database(given) as settings:
         application = create_app(settings)
-        services = await application.start()
+        services = await application.start(types=())  # those of what it loads are made as it comes
         try:
             with Bar() as bar:
                 means = Means(services.definitions, services.base_url, services.new_id, Report(given.report), bar.show)
