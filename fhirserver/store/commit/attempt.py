@@ -97,13 +97,11 @@ class Attempt:
     stamped: Callable[[], object] = lambda: None
     """Called when the versions get their time: from there on the commit has to follow within its bound."""
 
-    async def run(
-        self, group: Sequence[Prepared], *, check_ids: bool, whole: bool = False, known_free: bool = False
-    ) -> list[Outcome]:
+    async def run(self, group: Sequence[Prepared], *, check_ids: bool, whole: bool = False) -> list[Outcome]:
         """Decide and write, up to but without the commit. `check_ids` looks for taken ids even where the server made them;
-        a `whole` group is written only if no member fails. Of a group that is `known_free` nothing is stored yet."""
-        current = {} if known_free else await self._current(group)
-        taken = set() if known_free else await self._taken(group, current, check_ids)
+        a `whole` group is written only if no member fails."""
+        current = await self._current(group)
+        taken = await self._taken(group, current, check_ids)
         now = self.clock()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         self.stamped()
