@@ -295,7 +295,7 @@ async def test_what_the_cache_of_the_database_cannot_hold_is_too_large(
         with pytest.raises(TooLarge):
             await store.transact(lambda tx: tx.write(three(writing, "x")), types=TYPES)
         assert len(asked) == 1, "it is not tried again"
-        units = [[store.prepare(writing.write("PUT", id))] for id in ("a", "b")]
+        units = [[ready(writing, id)] for id in ("a", "b")]
         assert await store.insert(units) == [False, False]
     assert await state(store, "x") == (False, False, 1)
 
