@@ -20,8 +20,8 @@ LONGEST: Final = 1_000
 """Bytes of an element that is remembered."""
 REMEMBERED: Final = 4_000_000
 """Bytes of all of them, each counted with what is kept of it."""
-TRIED: Final = 256
-"""Contents of an element that were not known before it is asked whether they come again."""
+TRIED: Final = 1_024
+"""Contents of an element that were not known before it is asked whether they come again: a laboratory's day has hundreds of patients."""
 
 _KEPT: Final = 500
 
@@ -83,7 +83,7 @@ class Elements:
         if count.missed >= TRIED:
             if count.missed * 2 > self._seen - count.since:
                 count.is_over = True
-                self._known.pop(key, None)
+                self._left += sum(len(text) + _KEPT for text in self._known.pop(key, _NONE))
             count.missed, count.since = 0, self._seen
         return not count.is_over
 

@@ -157,6 +157,8 @@ class Extractor:
         words.collect({element.key: resource[element.key]}, self._written, self._wordless, found.written)
         self._read(extraction.readers, element.shape(resource), {}, found)
         if element.is_new(extraction.seen):
+            # A tuple: large resources are read on threads, which may add to them meanwhile.
+            self._left += sum(len(known) + _KEPT for known in tuple(element.known))
             extraction.remember_no_more(element.key)
         elif element.keeps(text):
             self._left -= len(text) + _KEPT

@@ -20,8 +20,8 @@ from fhirserver.search.parameters.term import Node
 
 LONGEST: Final = 1_000
 """Characters of an element that is remembered."""
-TRIED: Final = 256
-"""Contents of an element that are remembered before it is asked whether they come again."""
+TRIED: Final = 1_024
+"""Contents of an element that are remembered before it is asked whether they come again: a laboratory's day has hundreds of patients."""
 _READING: Final = 1_000
 _OF_ELEMENT: Final = 500
 """Bytes of a reading, and of each element in it, about."""

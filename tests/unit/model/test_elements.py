@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirserver.model.elements import TRIED, Elements
+from fhirserver.model.elements import REMEMBERED, TRIED, Elements
 from fhirserver.model.json import NESTING_LIMIT, dump, parse, texts
 
 numbers = st.sampled_from(["1.50", "-0.0", "1E-22", "7", "-123456789.123456789", "0.10"])
@@ -63,6 +63,7 @@ def test_what_never_comes_again_is_not_remembered() -> None:
     for number in range(3 * TRIED):
         assert reader.read(b'{"status":"final","id":"%d"}' % number) is not None
     assert {key: len(known) for key, known in reader._known.items()} == {"status": 1}
+    assert REMEMBERED - reader._left < 1_000, "what was forgotten leaves its room"
 
 
 def test_a_file_with_white_space_is_soon_not_tried() -> None:

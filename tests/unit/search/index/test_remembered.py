@@ -186,6 +186,7 @@ def test_what_does_not_come_again_is_not_remembered() -> None:
     for number in range(3 * TRIED):
         agree(extractor, numbered(number))
     assert known(extractor, "Observation") == {"status": 1, "code": 9}
+    assert module.REMEMBERED - extractor._left < 10_000, "what was forgotten leaves its room"
 
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
