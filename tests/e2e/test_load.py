@@ -165,7 +165,7 @@ def observations(mongo_url: str, database_name: str) -> Iterator[Any]:
 def test_a_load_that_is_killed_again_and_again_doubles_and_loses_nothing(
     tmp_path: Path, mongo_url: str, database_name: str, observations: Any
 ) -> None:
-    sent = hospital(tmp_path / "hospital", 4_000)
+    sent = hospital(tmp_path / "hospital", 10_000)
     variables = {"FHIRSERVER_MONGO_URL": mongo_url, "FHIRSERVER_DATABASE": database_name}
     words = ("hospital", "--processes", "2")
     seen = 0
@@ -184,7 +184,7 @@ def test_a_load_that_is_killed_again_and_again_doubles_and_loses_nothing(
         observations.database.client.admin.command("killAllSessions", [])
     last = load(tmp_path, *words, **variables)
     assert said(last) == {"created": len(sent), "refused": 1}, last.stderr
-    assert observations.count_documents({}) == observations.count_documents({"version": 1}) == 4_000
+    assert observations.count_documents({}) == observations.count_documents({"version": 1}) == 10_000
     assert len((tmp_path / "refused.ndjson").read_text().splitlines()) == 1
 
 
