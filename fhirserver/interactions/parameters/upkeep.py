@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 from fhirserver.interactions.parameters.keeper import PERIOD, Keeper
 from fhirserver.jobs import Worker
+
+_LOST: Final = 1.0
+"""Seconds after which a cancellation that had no effect is taken for lost."""
 
 _log = logging.getLogger("fhirserver.jobs")
 
@@ -26,8 +30,12 @@ class Upkeep:
 
     async def pause(self) -> None:
         """Begin nothing any more; a job is left to the others where it is."""
-        for task in self._tasks:
-            task.cancel()
+        left = set(self._tasks)
+        while left:
+            # Again, where it was lost: it can meet the end of a command in the driver, and the task goes on.
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_LOST)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
