@@ -79,6 +79,14 @@ SEQUENCES: dict[str, list[Resource]] = {
         observation(category=[{"text": "a"}]),
         observation(status={"text": "a"}),
     ],
+    "what is contained under the name of what is known": [
+        observation(method={"text": "a"}),
+        observation(
+            method={"text": "a"},
+            contained=[observation(id="o", method={"text": 1})],
+            hasMember=[{"reference": "#o"}],
+        ),
+    ],
     "a number and its text": [
         observation(component=[{"code": CODE, "valueInteger": 1}]),
         observation(component=[{"code": CODE, "valueInteger": "1"}]),

@@ -70,6 +70,14 @@ def test_what_is_judged_together_is_judged_as_alone() -> None:
     assert [len(each.parts) for each in found[:15]] == [1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1]
 
 
+def test_each_write_goes_with_its_entry() -> None:
+    patients = [data.patient(number) for number in range(3)]
+    (found,) = judged([{"resourceType": "Bundle", "type": "transaction", "entry": list(map(put, patients))}])
+    (part,) = found.parts
+    assert part.entries == (0, 1, 2)
+    assert [each.id for each in part.writes] == [each["id"] for each in patients]
+
+
 def put(resource: dict[str, Any]) -> dict[str, Any]:
     """An entry that puts the resource."""
     return {"resource": resource, "request": {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}}
