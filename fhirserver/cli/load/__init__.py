@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
+
 from fhirserver.app import create_app
 from fhirserver.cli import database
 from fhirserver.cli.failure import Failure
@@ -71,8 +73,9 @@ def run(given: Namespace) -> int:
     began = time.monotonic()
     try:
         paths = files(given.paths)
-        with _processes(given, paths) as processes:  # before there is a loop, or a thread
-            counts = asyncio.run(_remote(given, paths) if given.url else _direct(given, paths, processes))
+        # The processes begin before there is a loop, or a thread.
+        with _processes(given, paths) as processes, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            counts = runner.run(_remote(given, paths) if given.url else _direct(given, paths, processes))
     except BadSource as error:
         raise Failure(str(error)) from error
     _say(counts, time.monotonic() - began, given.report)
