@@ -12,11 +12,12 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import bson
 import pymongo
 from bson.raw_bson import RawBSONDocument
+from msgspec import Struct
 from pymongo.errors import PyMongoError
 
 from fhirserver.model.json import parse
@@ -42,7 +43,7 @@ _TRIES: Final = 5
 _PAUSE: Final = 0.02
 
 
-class Packed(NamedTuple):
+class Packed(Struct, frozen=True):
     """A write that is to create, made ready wherever that was: the bytes of its first version and of its feed row, but for their
     time, and what is said of them."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
+from msgspec import structs
+
 from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import OPEN
 from fhirserver.interactions.bundles import Entry
@@ -225,7 +227,7 @@ class Direct:
             return [
                 outcome
                 for each in unit.entries
-                for outcome in await self._together(unit._replace(entries=(each,)), job)
+                for outcome in await self._together(structs.replace(unit, entries=(each,)), job)
             ]
         return await self._together(unit, job)
 

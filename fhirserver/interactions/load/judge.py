@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from fhirserver.access.principal import OPEN
 from fhirserver.definitions import Definitions
@@ -42,7 +44,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Portion(NamedTuple):
+class Portion(Struct, frozen=True):
     """Texts of one file that are judged together: the digest of the file, and the run that names its load."""
 
     digest: str
@@ -50,7 +52,7 @@ class Portion(NamedTuple):
     texts: Sequence[Text]
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True):
     """What is written together: one resource, or a unit that is whole; and the places of its resources in a Bundle."""
 
     number: int
@@ -67,7 +69,7 @@ class Part(NamedTuple):
         return Outcome(self.number, None if self.whole else self.entries[0], "refused", error, len(self.entries))
 
 
-class Judged(NamedTuple):
+class Judged(Struct, frozen=True):
     """A text, judged: what is to be written, and what came of it already. `asks`: it has entries that are more than a put."""
 
     parts: tuple[Part, ...]
@@ -131,7 +133,7 @@ class Judge:
         return prepare(write, native_copy=self.native_copy)
 
 
-class _Sent(NamedTuple):
+class _Sent(Struct, frozen=True):
     """A candidate, and by which request. `may_ask`: references in it may be by criteria."""
 
     candidate: Candidate

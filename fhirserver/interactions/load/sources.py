@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+from msgspec import Struct
 
 from fhirserver.model.json import BODY_LIMIT
 from fhirserver.model.outcome import BadRequest, FhirError, TooLarge
@@ -53,7 +55,7 @@ class Source:
         return self.path.name.removesuffix(_ZIPPED).endswith(_LINES)
 
 
-class Text(NamedTuple):
+class Text(Struct, frozen=True):
     """One line, or the whole of a JSON file: its number, where it ends, and its bytes or what is wrong with it."""
 
     number: int

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from msgspec import Struct
+
 from fhirserver.model.outcome import FhirError
 
 Fate = Literal["created", "updated", "unchanged", "deleted", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What came of a resource: by the number of its text and, in a Bundle, of its entry.
 
     `count` is more than one where a transaction was refused: it counts with all of its entries.

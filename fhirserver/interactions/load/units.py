@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.bundles import Entry
@@ -30,7 +32,7 @@ _ADDRESS = re.compile(r"([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64}))?(?:\?(.
 _METHODS: Final = ("POST", "PUT", "DELETE")
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True):
     """A resource, under its id, as it is to be. `is_new`: the id is of our making. `texts`: of its elements, where they are at hand."""
 
     entry: int | None
@@ -39,7 +41,7 @@ class Candidate(NamedTuple):
     texts: Texts | None = None
 
 
-class Unit(NamedTuple):
+class Unit(Struct, frozen=True):
     """What one text asks for. With `whole`, it happens all or not at all. `entries` are those that are more than a put.
 
     `refusals` are entries that cannot be read, by number. `bundle` is the transaction as it was sent.

@@ -6,9 +6,10 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, Final
+
+from msgspec import Struct
 
 from fhirserver.access.security.compartments import security_facts
 from fhirserver.definitions import Definitions
@@ -19,8 +20,7 @@ from fhirserver.search.index.extract import Extractor
 from fhirserver.store import Derived
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """The search values and sort scalars of a resource, by the search parameters of this generation."""
 
     index: dict[str, Any]

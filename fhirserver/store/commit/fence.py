@@ -16,8 +16,9 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from fhirserver.model.outcome import Unavailable
 from fhirserver.store.commit.ending import is_timeout, is_unknown

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import DecimalException
 from functools import lru_cache
@@ -20,6 +19,7 @@ import bson
 import msgspec
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
+from msgspec import Struct
 
 from fhirserver.model import json
 from fhirserver.model.dates import instant
@@ -47,8 +47,7 @@ _INSTANT: Final = 24
 """Characters of an instant in milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A write with the bytes that no attempt changes."""
 
     write: Write

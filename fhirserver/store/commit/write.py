@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
+
+from msgspec import Struct
 
 from fhirserver.model.resource import Resource, Version
 from fhirserver.search.permit import Permit
@@ -13,8 +14,7 @@ Companion = tuple[str, Mapping[str, Any]]
 """A document of another room's, with its collection, that is written with the version or not at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(Struct, frozen=True):
     """Who really wrote a version, as the server knows it."""
 
     request: str
@@ -22,8 +22,7 @@ class By:
     client: str
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """What is computed from a resource and stored beside it: search values, sort scalars, security facts.
 
     `generation` says by which search parameters: it grows with every change of them."""
@@ -42,8 +41,7 @@ class Derive(Protocol):
     ) -> Derived: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """One write.
 
     POST creates under a server-made id; PUT updates, or creates at the id if `may_create`; DELETE deletes. `permit` decides which
@@ -62,21 +60,19 @@ class Write:
     if_match: tuple[str, ...] | None = None
     if_none_match_any: bool = False
     may_create: bool = False
-    companions: tuple[Companion, ...] = field(default=())
-    members: Mapping[str, bytes] | None = field(default=None, repr=False)
+    companions: tuple[Companion, ...] = ()
+    members: Mapping[str, bytes] | None = None
     carries: Callable[[Mapping[str, Any]], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A write that is on disk. `created` also where a deleted resource came back."""
 
     version: Version
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A write of a group whose outcome is decided and not yet committed, as `seal` sees it."""
 
     write: Write

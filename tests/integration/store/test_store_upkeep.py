@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhirserver.model.outcome import BadRequest, Unavailable
 from fhirserver.search.expression import All, In
@@ -168,7 +169,7 @@ async def test_reindex_while_writing_loses_nothing(
                 await writing.delete(id)
             else:
                 write = writing.write("PUT", id, codes=["new"], n=number)
-                await other.commit(type(write)(**{**_fields(write), "derived": newer("Observation", write.resource)}))
+                await other.commit(replace(write, derived=newer("Observation", write.resource)))
 
     async def reindex() -> None:
         for _ in range(3):
@@ -183,10 +184,6 @@ async def test_reindex_while_writing_loses_nothing(
             if row.get("json") and collection == "Observation":
                 assert row["resource"]["meta"]["versionId"] == str(row["version"])
                 assert row["security"]["n"] == row["resource"].get("n")
-
-
-def _fields(write: Any) -> dict[str, Any]:
-    return {name: getattr(write, name) for name in write.__dataclass_fields__}
 
 
 # The change stream
