@@ -34,10 +34,6 @@ from fhirserver.store.history import feed
 from fhirserver.store.history.feed import COMMIT_BOUND
 from fhirserver.store.layout.collections import FEED
 
-BATCH: Final = 1_000
-"""Documents of one transaction."""
-BATCH_BYTES: Final = 16 * 1024 * 1024
-
 _ANY_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
@@ -45,10 +41,9 @@ _PAUSE: Final = 0.02
 
 class Packed(Struct, frozen=True):
     """A write that is to create, made ready wherever that was: the bytes of its first version and of its feed row, but for their
-    time, and what is said of them."""
+    time, and what is said of them. `key` is its type and its id."""
 
-    resource_type: str
-    id: str
+    key: tuple[str, str]
     request: str
     principal: str
     client: str
@@ -56,6 +51,11 @@ class Packed(Struct, frozen=True):
     companions: tuple[Companion, ...]
     document: Pieces
     row: Pieces
+
+    @property
+    def resource_type(self) -> str:
+        """Its type."""
+        return self.key[0]
 
     @property
     def size(self) -> int:
@@ -84,8 +84,8 @@ def packed(prepared: Prepared) -> Packed:
     document = pieces(prepared, 1)
     version = Version(write.resource_type, write.id, 1, _ANY_TIME, None, write.method, True)
     row = feed.pieces(version, True, derived.security, by.principal)
-    about = (write.resource_type, write.id, by.request, by.principal, by.client, derived.generation, write.companions)
-    return Packed(*about, document, row)
+    about = (by.request, by.principal, by.client, derived.generation, write.companions)
+    return Packed((write.resource_type, write.id), *about, document, row)
 
 
 class _Slow(Exception):
@@ -153,7 +153,7 @@ class Bulk:
                 await session.start_transaction(write_concern=DURABLE)
                 # Where nothing was there before, nothing is looked for: MongoDB says it too, and then is asked again.
                 taken = await self._taken(session, units) if self._looks else set[tuple[str, str]]()
-                is_free = [taken.isdisjoint(map(_key, unit)) for unit in units]
+                is_free = [taken.isdisjoint([each.key for each in unit]) for unit in units]
                 group = [self._fresh(each) for unit, free in zip(units, is_free, strict=True) if free for each in unit]
                 if group:
                     await insert(self._mongo, session, self._documents(group))
@@ -170,7 +170,7 @@ class Bulk:
             return one
         derived = Derived({}, {}, {}, one.generation)
         by, permit = By(one.request, one.principal, one.client), Permit.nothing("nothing is stored yet")
-        about = (one.resource_type, one.id, one.resource, derived, by, permit)
+        about = (*one.key, one.resource, derived, by, permit)
         write = Write("PUT", *about, may_create=True, companions=one.companions)
         return packed(prepare(self._fence.fresh(write), native_copy=self._means.native_copy))
 
@@ -190,7 +190,7 @@ class Bulk:
     async def _taken(self, session: Session, units: Sequence[Sequence[Packed]]) -> set[tuple[str, str]]:
         """Which of them are stored already. Only ids are read."""
         wanted: dict[str, list[str]] = defaultdict(list)
-        for resource_type, id in (_key(each) for unit in units for each in unit):
+        for resource_type, id in (each.key for unit in units for each in unit):
             wanted[resource_type].append(id)
         taken: set[tuple[str, str]] = set()
         for resource_type, ids in wanted.items():
@@ -198,10 +198,6 @@ class Bulk:
             rows = await self._mongo.find_plainly(resource_type, query, session)
             taken |= {(resource_type, row["_id"]) for row in rows}
         return taken
-
-
-def _key(packed: Packed) -> tuple[str, str]:
-    return packed.resource_type, packed.id
 
 
 def _requests(group: Sequence[Packed], now: datetime) -> Document:

@@ -48,8 +48,8 @@ NORMAL_PATH: Final = frozenset(
 """Types that give rights, or that the server itself goes by."""
 
 T = TypeVar("T")
-Ready = tuple[Text, Judged]
-"""A text, and its judgement."""
+Ready = tuple[Sequence[Text], Judged]
+"""Texts, and their judgement."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,46 +113,43 @@ class Direct:
         """It is done."""
         await self._patiently(lambda: self._rows.delete(key))
 
-    async def judge(self, texts: Sequence[Text], job: Job) -> list[Ready]:
+    async def judge(self, texts: Sequence[Text], job: Job) -> Ready:
         """Judge the texts, and make the bytes of what is to be written: in a process of its own, or on a thread of this one."""
         portion = Portion(job.source.digest, job.run, texts)
         if self._processes is None:
             judged = await asyncio.to_thread(self._judge.judge, portion)
         else:
             judged = await self._processes.judge(portion, self._rules, self._catalog())
-        return list(zip(texts, judged, strict=True))
+        return texts, judged
 
     def _catalog(self) -> Catalog:
         """The search parameters beside R4's that are in force; what is derived by others is derived again when it is written."""
         keeper = self._services.parameters
         return Catalog() if keeper is None else keeper.catalog
 
-    async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
+    async def write(self, ready: Ready, job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
-        flight = _Flight(self._free_keys(ready))
+        _, judged = ready
+        bulk = [part for part in judged.parts if self._is_bulk(part)]
+        # What is about other resources has nothing to do with it, where all go in bulk.
+        is_free = len(bulk) == len(judged.parts) and not judged.asking
+        flight = _Flight({write.key for part in bulk for write in part.writes} if is_free else None)
         others = [each for each in self._flights if not each.may_go_beside(flight)]
         self._flights.append(flight)
         try:
             for each in others:
                 await each.landed()
-            outcomes = await self._write(ready, job)
+            outcomes = await self._write(ready, bulk, job)
             flight.has_landed = True
         finally:
             self._flights.remove(flight)
             flight.ended.set()
         return outcomes
 
-    def _free_keys(self, ready: Sequence[Ready]) -> set[tuple[str, str]] | None:
-        """The resources that it is about, where all go in bulk: then what is about others has nothing to do with it."""
-        if any(judged.asks for _, judged in ready):
-            return None
-        parts = [part for _, judged in ready for part in judged.parts]
-        return set[tuple[str, str]]().union(*map(_keys, parts)) if all(map(self._is_bulk, parts)) else None
-
-    async def _write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
-        outcomes = [outcome for _, judged in ready for outcome in judged.outcomes]
-        parts = [part for _, judged in ready for part in judged.parts]
-        for batch in _batches(part for part in parts if self._is_bulk(part)):
+    async def _write(self, ready: Ready, bulk: Sequence[Part], job: Job) -> list[Outcome]:
+        texts, judged = ready
+        outcomes = list(judged.outcomes)
+        for batch in _batches(bulk):
             units = [part.writes for part in batch]
             done = await self._patiently(partial(self._services.store.insert, units, job.doubt), job)
             left: list[Part] = []
@@ -162,17 +159,17 @@ class Direct:
                 else:
                     left.append(part)
             outcomes += await self._normally(left, job)
-        outcomes += await self._normally([part for part in parts if not self._is_bulk(part)], job)
-        for text, judged in ready:
-            if judged.asks:
-                outcomes += await self._entries(job.units.of(text), job)
+        if len(bulk) < len(judged.parts):
+            outcomes += await self._normally([part for part in judged.parts if not self._is_bulk(part)], job)
+        for place in judged.asking:
+            outcomes += await self._entries(job.units.of(texts[place]), job)
         return outcomes
 
     def _is_bulk(self, part: Part) -> bool:
         """Whether it may go in bulk: it gives no rights, and nothing has to be looked up for it."""
         if self._services.guards_references:
             return False
-        return all(each.resource_type not in NORMAL_PATH for each in part.writes)
+        return NORMAL_PATH.isdisjoint([each.resource_type for each in part.writes])
 
     async def _normally(self, parts: Sequence[Part], job: Job) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -180,7 +177,7 @@ class Direct:
             # Writes of one resource keep their order: only different ones go side by side.
             lanes: dict[Any, list[Part]] = {}
             for part in parts[first : first + SIDE_BY_SIDE]:
-                lanes.setdefault(None if part.whole else min(_keys(part)), []).append(part)
+                lanes.setdefault(None if part.whole else min(each.key for each in part.writes), []).append(part)
             for found in await asyncio.gather(*(self._lane(lane, job) for lane in lanes.values())):
                 outcomes += found
         return outcomes
@@ -296,24 +293,19 @@ def _ordered(value: Any) -> Any:
     return value
 
 
-def _keys(part: Part) -> set[tuple[str, str]]:
-    """The resources that it is about."""
-    return {(each.resource_type, each.id) for each in part.writes}
-
-
 def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """What goes in bulk, in batches in which no resource is twice."""
     batch: list[Part] = []
     keys: set[tuple[str, str]] = set()
     size = 0
     for part in parts:
-        new = _keys(part)
-        more = sum(write.size for write in part.writes)
+        new = [write.key for write in part.writes]
+        more = sum([write.size for write in part.writes])
         if batch and (len(keys) + len(new) > BATCH or size + more > BATCH_BYTES or not keys.isdisjoint(new)):
             yield batch
             batch, keys, size = [], set(), 0
         batch.append(part)
-        keys |= new
+        keys.update(new)
         size += more
     if batch:
         yield batch

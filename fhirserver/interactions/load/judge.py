@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
@@ -37,8 +37,8 @@ TOGETHER: Final = 100
 """Texts that take each step of the judgement together: what a step needs stays in the processor's caches, which saves a sixth."""
 
 _NEW: Final = Permit.nothing("what goes in bulk is written where nothing is")
-_QUESTION_MARKS: Final = (b"?", b"\\u003")
-"""Without one of them no reference is by criteria."""
+_ESCAPED: Final = b"\\u003"
+"""How a question mark may be written as well: without one no reference is by criteria."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -70,11 +70,12 @@ class Part(Struct, frozen=True):
 
 
 class Judged(Struct, frozen=True):
-    """A text, judged: what is to be written, and what came of it already. `asks`: it has entries that are more than a put."""
+    """Texts, judged: what is to be written, what came of some already, and which of them, by place, have entries that are more
+    than a put."""
 
-    parts: tuple[Part, ...]
-    outcomes: tuple[Outcome, ...]
-    asks: bool
+    parts: list[Part]
+    outcomes: list[Outcome]
+    asking: list[int]
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,22 @@ class Judge:
     native_copy: bool
     elements: Elements = field(default_factory=Elements)
 
-    def judge(self, portion: Portion) -> list[Judged]:
-        """What becomes of each of these texts."""
+    def judge(self, portion: Portion) -> Judged:
+        """What becomes of these texts."""
         units, texts = Units(self.definitions, self.base_url, portion.digest, self.elements), portion.texts
-        found: list[Judged] = []
+        found = Judged([], [], [])
         for first in range(0, len(texts), TOGETHER):
-            found += self._together(units, texts[first : first + TOGETHER], portion.run)
+            self._together(units, texts[first : first + TOGETHER], portion.run, first, found)
         return found
 
-    def _together(self, units: Units, texts: Sequence[Text], run: str) -> list[Judged]:
+    def _together(self, units: Units, texts: Sequence[Text], run: str, first: int, into: Judged) -> None:
+        """Judge the texts of which the first has this place."""
         found = [units.of(text) for text in texts]
         sent = [each for unit, text in zip(found, texts, strict=True) for each in _sent(unit, text, run)]
         written = _each(self._secured, _each(self._searched, _each(self._checked, sent)))
         writes = iter(_each(packed, _each(self._encoded, written)))
-        return [_judged(unit, list(islice(writes, len(unit.candidates)))) for unit in found]
+        for place, unit in enumerate(found, first):
+            _judged(unit, place, list(islice(writes, len(unit.candidates))), into)
 
     def _checked(self, sent: _Sent) -> _Sent:
         """It breaks no rule. Raises FhirError."""
@@ -141,26 +144,25 @@ class _Sent(Struct, frozen=True):
     may_ask: bool
 
 
-def _sent(unit: Unit, text: Text, run: str) -> Iterator[_Sent]:
+def _sent(unit: Unit, text: Text, run: str) -> list[_Sent]:
     by = PRINCIPAL.by(request_id(run, unit.number))
-    may_ask = any(each in text.data for each in _QUESTION_MARKS)
-    return (_Sent(each, by, may_ask) for each in unit.candidates)
+    may_ask = b"?" in text.data or _ESCAPED in text.data
+    return [_Sent(each, by, may_ask) for each in unit.candidates]
 
 
 def _each(step: Callable[[T], U], found: Iterable[T | FhirError]) -> list[U | FhirError]:
     """The next step for each that has passed those before it."""
-    return [each if isinstance(each, FhirError) else _tried(step, each) for each in found]
+    done: list[U | FhirError] = []
+    for each in found:
+        try:
+            done.append(each if isinstance(each, FhirError) else step(each))
+        except FhirError as error:
+            done.append(error)
+    return done
 
 
-def _tried(step: Callable[[T], U], one: T) -> U | FhirError:
-    try:
-        return step(one)
-    except FhirError as error:
-        return error
-
-
-def _judged(unit: Unit, writes: Sequence[Packed | FhirError]) -> Judged:
-    """What became of a unit, with what became of its candidates."""
+def _judged(unit: Unit, place: int, writes: Sequence[Packed | FhirError], into: Judged) -> None:
+    """What became of the unit at this place, with what became of its candidates."""
     ready: list[tuple[int | None, Packed]] = []
     failures = list(unit.refusals)
     for candidate, write in zip(unit.candidates, writes, strict=True):
@@ -171,14 +173,16 @@ def _judged(unit: Unit, writes: Sequence[Packed | FhirError]) -> Judged:
     if failures and unit.whole:
         failures.sort(key=lambda each: each[0] or 0)
         refusal = placed([(entry or 0, error) for entry, error in failures])
-        return Judged((), (Outcome(unit.number, None, "refused", refusal, unit.size),), asks=False)
-    together = [ready] if unit.whole and ready else [[each] for each in ready]
-    parts = [
-        Part(unit.number, unit.whole, tuple(entry for entry, _ in each), tuple(write for _, write in each))
-        for each in together
-    ]
-    refused = tuple(Outcome(unit.number, entry, "refused", why) for entry, why in failures)
-    return Judged(tuple(parts), refused, bool(unit.entries))
+        into.outcomes.append(Outcome(unit.number, None, "refused", refusal, unit.size))
+        return
+    if unit.whole and ready:
+        entries, whole = zip(*ready, strict=True)
+        into.parts.append(Part(unit.number, True, entries, whole))
+    else:
+        into.parts.extend([Part(unit.number, unit.whole, (entry,), (write,)) for entry, write in ready])
+    into.outcomes.extend([Outcome(unit.number, entry, "refused", why) for entry, why in failures])
+    if unit.entries:
+        into.asking.append(place)
 
 
 def request_id(run: str, number: int) -> str:

@@ -15,9 +15,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from multiprocessing import connection
@@ -26,6 +27,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from fhirserver.definitions import load as load_definitions
 from fhirserver.interactions.load.judge import Judge, Judged, Portion
+from fhirserver.interactions.load.rooms import Room
 from fhirserver.interactions.parameters import Derivation
 from fhirserver.interactions.parameters.catalog import Catalog, derived_by
 from fhirserver.model.outcome import FhirError
@@ -33,6 +35,8 @@ from fhirserver.validation import Validator
 
 RINGS: Final = 200_000
 """Objects between two looks for rings: resources are trees that are dropped as a whole."""
+SPARE: Final = 2
+"""Rooms beside one for each process: for the batch at hand, and for the one that is read."""
 DEATHS: Final = 3
 """Ends before time, without a portion judged in between, after which it is given up."""
 
@@ -62,42 +66,68 @@ class Processes:
         self._deaths = 0
         # To fork is quick, and safe only while there is no other thread.
         can_fork = sys.platform == "linux" and threading.active_count() == 1
-        self._pool = self._begun("fork" if can_fork else "spawn")
+        self._pool = _Pool.begun(count, "fork" if can_fork else "spawn")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.executor.shutdown(cancel_futures=True)
 
-    async def judge(self, portion: Portion, rules: Rules, catalog: Catalog) -> list[Judged]:
+    async def judge(self, portion: Portion, rules: Rules, catalog: Catalog) -> Judged:
         """What becomes of each of these texts by these rules and search parameters."""
-        loop = asyncio.get_running_loop()
         while True:
             pool = self._pool
             try:
-                found = await loop.run_in_executor(pool, _judged, portion, rules, catalog.as_row())
+                found = await pool.judge(portion, rules, catalog)
             except BrokenProcessPool:
                 self._replace(pool)
             else:
                 self._deaths = 0
                 return found
 
-    def _begun(self, way: str) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(self.count, multiprocessing.get_context(way), _begin)
-        pool.submit(_nothing)
-        return pool
-
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
+    def _replace(self, broken: _Pool) -> None:
         """New processes, once for all portions that were lost together."""
         if broken is not self._pool:
             return
         self._deaths += 1
-        broken.shutdown(cancel_futures=True)
+        broken.executor.shutdown(cancel_futures=True)
         if self._deaths == DEATHS:
             raise FhirError(GIVEN_UP)
         self._say(ENDED)
-        self._pool = self._begun("spawn")
+        self._pool = _Pool.begun(self.count, "spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Processes, and the memory that they share with this one; `free` are the numbers of the rooms that nobody uses."""
+
+    executor: ProcessPoolExecutor
+    rooms: Sequence[Room]
+    free: list[int]
+
+    @classmethod
+    def begun(cls, count: int, way: str) -> Self:
+        """So many processes, that have begun this way."""
+        # Only who is forked has the same memory; the others get all through the pipe.
+        rooms = [Room() for _ in range(count + SPARE)] if way == "fork" else []
+        executor = ProcessPoolExecutor(count, multiprocessing.get_context(way), _begin, (rooms,))
+        executor.submit(_nothing)
+        return cls(executor, rooms, list(range(len(rooms))))
+
+    async def judge(self, portion: Portion, rules: Rules, catalog: Catalog) -> Judged:
+        """The judgement of one of the processes."""
+        number = self.free.pop() if self.free else None
+        room = None if number is None else self.rooms[number]
+        size = None if room is None else room.put(portion)
+        sent = portion if size is None else size
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self.executor, _judged, sent, rules, catalog.as_row(), number)
+        judged: Judged = room.take(found) if room is not None and isinstance(found, int) else found
+        if number is not None:
+            # Not if it was cancelled: then the process may still write there.
+            self.free.append(number)
+        return judged
 
 
 # In the process
@@ -124,7 +154,7 @@ class _Own:
             rules.native_copy,
         )
 
-    def judge(self, portion: Portion, catalog: Catalog) -> list[Judged]:
+    def judge(self, portion: Portion, catalog: Catalog) -> Judged:
         """The judgement of a portion."""
         if catalog.generation != self._generation:
             extractor = self._derivation.prepared(derived_by(self._core, catalog), ())
@@ -136,12 +166,16 @@ class _Own:
 _own = lru_cache(maxsize=1)(_Own)
 
 
-def _begin() -> None:
+_rooms: list[Room] = []
+
+
+def _begin(rooms: Sequence[Room]) -> None:
     """Make ready to judge. Ctrl-C is the business of the process of the load, and its end is the end of this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     gc.freeze()
     gc.set_threshold(RINGS)
+    _rooms[:] = rooms
 
 
 def _follow() -> None:
@@ -151,9 +185,14 @@ def _follow() -> None:
         os._exit(1)
 
 
-def _judged(portion: Portion, rules: Rules, catalog: Mapping[str, Any]) -> list[Judged]:
+def _judged(sent: Any, rules: Rules, catalog: Mapping[str, Any], number: int | None) -> Any:
+    """The judgement of what was sent, or lies in the room of this number; so many bytes of it are there then."""
     try:
-        return _own(rules).judge(portion, Catalog.of(catalog))
+        room = None if number is None else _rooms[number]
+        portion: Portion = room.take(sent) if room is not None and isinstance(sent, int) else sent
+        found = _own(rules).judge(portion, Catalog.of(catalog))
+        size = None if room is None else room.put(found)
+        return found if size is None else size
     except Exception as error:
         # What it says may be a patient's: only the kind and the place go where they may be logged.
         place = error.__traceback__

@@ -27,7 +27,7 @@ BATCH_BYTES: Final = 2 * 1024 * 1024
 CHECKPOINT_SECONDS: Final = 1.0
 
 R = TypeVar("R")
-_Batch = tuple[list[Text], list[R], int]
+_Batch = tuple[list[Text], R, int]
 
 
 @dataclass(slots=True)
@@ -90,10 +90,10 @@ class Target(Protocol, Generic[R]):
     def beside(self) -> int:
         """How many batches may be handed in to be written while the one before them is. Whether they are is the target's to know."""
 
-    async def judge(self, texts: Sequence[Text], job: Job) -> list[R]:
+    async def judge(self, texts: Sequence[Text], job: Job) -> R:
         """What can be done before the turn of these texts comes, beside the loop."""
 
-    async def write(self, ready: Sequence[R], job: Job) -> list[Outcome]:
+    async def write(self, ready: R, job: Job) -> list[Outcome]:
         """Write them, and say what came of each."""
 
     async def recall(self, key: str) -> Checkpoint | None:

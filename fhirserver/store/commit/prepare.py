@@ -126,13 +126,10 @@ def facts_of(method: str, by: By, derived: Derived) -> bytes:
 def derived_fields(derived: Derived) -> Document:
     """The derived fields as stored. `index._refs` gathers every reference, so that one index serves all reverse includes;
     `index._quantities` every quantity; and `index._labels` what `meta` says of the resource."""
-    references: dict[str, None] = {}
     index = dict(derived.index)
-    for values in derived.index.values():
-        if type(values) is dict and "r" in values:
-            references.update(dict.fromkeys(values["r"]))
+    references = [each for values in index.values() if type(values) is dict and "r" in values for each in values["r"]]
     if references:
-        index["_refs"] = list(references)
+        index["_refs"] = list(dict.fromkeys(references))
     if quantities := gathered(derived.index):
         index[QUANTITIES] = quantities
     if found := labels.gathered(derived.index):
@@ -181,7 +178,10 @@ def _copied(prepared: Prepared, type: bytes, id: bytes, number: bytes) -> Pieces
 def timed(found: Pieces, updated: datetime) -> RawBSONDocument:
     """The document of the version that was written then."""
     milliseconds, text = _times(updated)
-    return RawBSONDocument(b"".join((found[0], milliseconds, text.join(found[1:]))))
+    parts = [found[0], milliseconds, found[1]]
+    for each in found[2:]:
+        parts += (text, each)
+    return RawBSONDocument(b"".join(parts))
 
 
 def finish(

@@ -17,11 +17,14 @@ LABELS: Final = "_labels"
 PATH: Final = f"index.{LABELS}"
 
 _CODES: Final = ("_tag", "_security", "_profile", "_source")
+_PARAMETERS: Final = frozenset(_CODES)
 _PATHS: Final = {f"index.{code}": code for code in _CODES}
 
 
 def gathered(index: Mapping[str, Any]) -> list[str]:
     """The strings of the labels among these search values."""
+    if _PARAMETERS.isdisjoint(index):
+        return []
     return [f"{code}|{value}" for code in _CODES if code in index for value in index[code]]
 
 

@@ -24,15 +24,15 @@ _WRITTEN, _BASE = "w", "c"
 
 def gathered(index: Mapping[str, Any]) -> list[str]:
     """The strings of the quantities among these search values."""
-    found: dict[str, None] = {}
+    found: list[str] = []
     for code, values in index.items():
         # What begins with an underscore gathers words, endings, pairs: not the values of one parameter.
         if type(values) is dict and _WRITTEN in values and code[0] != "_":
             for each in values[_WRITTEN]:
-                found.update(dict.fromkeys(_strings(_WRITTEN, each)))
+                found += _strings(_WRITTEN, each)
             for each in values.get(_BASE, ()):
-                found.update(dict.fromkeys(_strings(_BASE + each["u"], each)))
-    return list(found)
+                found += _strings(_BASE + each["u"], each)
+    return list(dict.fromkeys(found)) if found else found
 
 
 def _strings(kind: str, interval: Mapping[str, str]) -> tuple[str, ...]:

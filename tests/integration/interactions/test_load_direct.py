@@ -326,7 +326,7 @@ class Mortal(Direct):
 
     left = 0
 
-    async def write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
+    async def write(self, ready: Ready, job: Job) -> list[Outcome]:
         outcomes = await super().write(ready, job)
         self.left -= 1
         if self.left < 0:

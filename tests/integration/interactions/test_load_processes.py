@@ -33,7 +33,7 @@ from fhirserver.interactions.load import (
 )
 from fhirserver.interactions.load import run as running
 from fhirserver.interactions.load.direct import Ready
-from fhirserver.interactions.load.judge import Portion
+from fhirserver.interactions.load.judge import Judged, Part, Portion
 from fhirserver.interactions.load.processes import DEATHS, ENDED, Rules
 from fhirserver.interactions.load.sources import Text
 from fhirserver.interactions.parameters.catalog import Catalog
@@ -180,11 +180,11 @@ async def test_after_a_batch_that_failed_none_is_written_that_has_to_come_after_
     class Failing(Direct):
         """Its first batch fails, after a while."""
 
-        async def _write(self, ready: Sequence[Ready], job: Job) -> list[Outcome]:
+        async def _write(self, ready: Ready, bulk: Sequence[Part], job: Job) -> list[Outcome]:
             if ready[0][0].number == 1:
                 await asyncio.sleep(0)
                 raise Unavailable
-            return await super()._write(ready, job)
+            return await super()._write(ready, bulk, job)
 
     target = await Failing.of(services)
     job: Any = Job(None, None, "run", False)  # type: ignore[arg-type]
@@ -192,7 +192,7 @@ async def test_after_a_batch_that_failed_none_is_written_that_has_to_come_after_
         Text(number, 0, data.encode(each))
         for number, each in enumerate([*results(1), *results(1), *results(1, first=1)], 1)
     ]
-    ready = [list(zip([text], target._judge.judge(Portion("0" * 64, "run", [text])), strict=True)) for text in texts]
+    ready = [([text], target._judge.judge(Portion("0" * 64, "run", [text]))) for text in texts]
     done = await asyncio.gather(*(target.write(each, job) for each in ready), return_exceptions=True)
     assert [type(each) for each in done] == [Unavailable, Unavailable, list]
     assert [row["_id"] for row in database.Observation.find({})] == ["o1"]
@@ -206,7 +206,7 @@ async def test_a_process_that_is_killed_loses_and_doubles_nothing(
 
     def kill(_: Progress) -> None:
         if not killed:
-            killed.append(next(iter(judges._pool._processes)))
+            killed.append(next(iter(judges._pool.executor._processes)))
             os.kill(killed[0], signal.SIGKILL)
 
     path = lines(tmp_path / "x.ndjson", [*results(400), {"resourceType": "Observation"}])
@@ -241,7 +241,7 @@ def test_what_fails_in_a_process_is_told_without_what_was_loaded(monkeypatch: py
     monkeypatch.setattr("fhirserver.interactions.load.judge.Judge.judge", judge)
     portion = Portion("0" * 64, "run", [Text(1, 0, data.encode({"resourceType": "Patient", "id": SECRET}))])
     with pytest.raises(RuntimeError, match=r"KeyError in .*test_load_processes\.py") as failed:
-        processes._judged(portion, Rules("http://x/fhir", True, False), Catalog().as_row())
+        processes._judged(portion, Rules("http://x/fhir", True, False), Catalog().as_row(), None)
     assert SECRET not in "".join(traceback.format_exception(failed.value))
 
 
@@ -253,13 +253,13 @@ async def test_what_is_judged_elsewhere_has_the_values_of_a_search_parameter_of_
     target = await Direct.of(services, two)
     text = Text(1, 0, data.encode(patient("early", "red")))
     job: Any = Job(await asyncio.to_thread(_source, tmp_path), None, "run", False)  # type: ignore[arg-type]
-    early = await target.judge([text], job)
+    _, early = await target.judge([text], job)
     await update(Context(services, OPEN, "test"), "SearchParameter", "hair", parameter())
     await services.parameters.refresh()
     assert services.parameters.catalog.generation > 0
-    late = await target.judge([Text(2, 0, data.encode(patient("late", "red")))], job)
-    assert [each.parts[0].writes[0].generation > 0 for _, each in (*early, *late)] == [False, True]
-    await target.write([*early, *late], job)
+    _, late = await target.judge([Text(2, 0, data.encode(patient("late", "red")))], job)
+    assert [each.parts[0].writes[0].generation > 0 for each in (early, late)] == [False, True]
+    await target.write(([], Judged([*early.parts, *late.parts], [], [])), job)
     rows = list(database.Patient.find({"index.hair": {"$exists": True}}, {"index.hair": 1, "generation": 1}))
     assert sorted(row["_id"] for row in rows) == ["early", "late"]
     assert len({(row["generation"], str(row["index"])) for row in rows}) == 1
