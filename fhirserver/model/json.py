@@ -119,6 +119,7 @@ _decode = msgspec.json.Decoder(float_hook=_number).decode
 _encode = msgspec.json.Encoder(enc_hook=_as_raw, decimal_format="number").encode
 _MINUS_ZERO = re.compile(rb"-0[\s,}\]]")
 _WHITE_SPACE = b" \t\n\r"
+_CONTAINERS = frozenset((dict, list))
 
 
 def _is_kept(written: bytes, data: bytes) -> bool:
@@ -149,7 +150,7 @@ def _is_deep(value: Any, data: bytes, nesting: int) -> bool:
             item
             for container in level
             for item in (container.values() if type(container) is dict else container)
-            if type(item) is dict or type(item) is list
+            if type(item) in _CONTAINERS
         ]
         if not level:
             return False

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
+
+from msgspec import Struct
 
 from fhirserver.definitions import Definitions
 from fhirserver.interactions.operations import OPERATIONS, Level, Operations
@@ -49,8 +50,7 @@ class Kind(StrEnum):
     COMPARTMENT_SEARCH = "[base]/[compartment]/[id]/[type]/_search"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A parsed address. In a compartment `resource_type` is what is searched for, `compartment` and `id` where."""
 
     kind: Kind

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.patch import Patch
@@ -21,8 +22,7 @@ ORDER: Mapping[Method, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GE
 """The order in which a transaction is processed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What is asked.
 
     Without an `id`, `criteria` say which resource it is about: those of `If-None-Exist` where the method is POST. `full_url` is
@@ -41,8 +41,7 @@ class Entry:
     read: Callable[[Context], Awaitable[Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What came of an entry.
 
     `version` is the one written, or of a conditional create the one found; None where nothing was there to delete. `answer` is what

@@ -12,6 +12,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from fhirserver.interactions.bundles.criteria import Criteria
 from fhirserver.interactions.bundles.entry import at
 from fhirserver.interactions.bundles.plan import Mentioned, Plan, Planned
@@ -43,7 +45,7 @@ async def _planned(context: Context, tx: Tx, planned: Planned, writers: dict[str
         return planned
     with at(planned.index):
         _check(planned.criteria, {type for type, indexes in writers.items() if indexes != {planned.index}})
-        return replace(planned, criteria=await _plain(context, tx, planned.criteria))
+        return structs.replace(planned, criteria=await _plain(context, tx, planned.criteria))
 
 
 async def _mentioned(context: Context, tx: Tx, mentioned: Mentioned, writers: dict[str, set[int]]) -> Mentioned:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Literal
 
+from msgspec import structs
+
 from fhirserver.access.principal import may_create_at
 from fhirserver.interactions.bundles.criteria import answered_criteria
 from fhirserver.interactions.bundles.entry import Done, Entry, Failed, at
@@ -101,7 +103,7 @@ async def _answered(context: Context, planned: Plan) -> Plan:
         if each.criteria is not None:
             await context.pace.step()
             with at(each.index):
-                writes[number] = replace(each, criteria=await answered_criteria(context, each.criteria))
+                writes[number] = structs.replace(each, criteria=await answered_criteria(context, each.criteria))
     for mentioned in planned.references.values():
         with at(mentioned.index):
             mentioned.criteria = await answered_criteria(context, mentioned.criteria)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from fhirserver.access.matching import PatientKeys, check_search
 from fhirserver.access.principal import allows
 from fhirserver.interactions.bundles.criteria import Criteria, conditional_reference, criteria_of
@@ -27,8 +29,7 @@ _SAME_NAME: Final = "Two entries have the same fullUrl; links to it could mean e
 _INTERACTIONS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """An entry that writes, with the text of its resource, if it has one. `id` is where it goes if nothing is found that it is about; None where it then goes nowhere."""
 
     index: int

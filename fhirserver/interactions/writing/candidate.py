@@ -9,8 +9,9 @@ https://hl7.org/fhir/R4/http.html#create and https://hl7.org/fhir/R4/http.html#u
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from fhirserver.access.gate.decide import Granted
 from fhirserver.access.gate.request import Request
@@ -36,16 +37,14 @@ _NOT_WHOLE: Final = "The tag SUBSETTED says that this is a part of the resource;
 _SERVER_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """A candidate that is well-formed, with its derived facts. The gate was not asked."""
 
     resource: Resource
     derived: Derived
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """A candidate that may be written: its derived facts, and the permit that the store needs for the old version."""
 
     resource: Resource

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any, Final
 
+from msgspec import Struct
+
 from fhirserver.access.principal import allows
 from fhirserver.interactions.context import Context
 from fhirserver.interactions.writing.candidate import resource_of
@@ -67,8 +69,7 @@ class EntryRequest(Request):
         return self.sent
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """One entry that can be carried out: the request it is, and the route that it takes."""
 
     index: int
