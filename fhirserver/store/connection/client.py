@@ -216,7 +216,7 @@ def translated() -> Iterator[None]:
 
 
 def _lacks_index(error: OperationFailure) -> bool:
-    # A collection is there a moment before its indexes: a search meets it so where the first resource of a type is being written.
+    # A search by the index of a search parameter that another server takes out of force just now meets it so.
     return error.code == _PLAN_KILLED or (error.code == _BAD_VALUE and "hint provided" in str(error))
 
 

@@ -1,7 +1,10 @@
-"""Collections and indexes: made before a type's first write, once, under a lock, outside any transaction; and the layout document.
+"""Collections and indexes: made before a type's first write, once, under a lock; and the layout document.
 
-MongoDB cannot add an index to an existing collection inside a transaction. At the start only the types that a clinic surely
-needs are made, because 292 collections with all their indexes are 2,500 files.
+MongoDB cannot add an index to an existing collection inside a transaction, but it can make a new one there with all of them: a
+search beside it, on this server or another, meets no collection or all that it needs. At the start only the types that a clinic
+surely needs are made, because 292 collections with all their indexes are 2,500 files.
+
+https://www.mongodb.com/docs/manual/core/transactions-operations/#create-collections-and-indexes-in-a-transaction
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pymongo.errors import OperationFailure
+import pymongo
+from pymongo.errors import ConfigurationError, OperationFailure
 
 from fhirserver.model.outcome import Unavailable
-from fhirserver.store.connection.client import Document, Mongo, Query, translated
+from fhirserver.store.connection.client import DURABLE, Document, Mongo, Query, Session, translated
 from fhirserver.store.layout import indexes
 
 LAYOUT: Final = 4
@@ -22,6 +26,8 @@ LAYOUT: Final = 4
 FEED: Final = "feed"
 LAYOUT_ROWS: Final = "layout"
 
+_MAKING: Final = 30
+"""Seconds in which the collections of a type are made, beside those of others."""
 _EXISTS: Final = 48
 _NO_COLLECTION: Final = 26
 _BLOCKS: Final = {"wiredTiger": {"configString": "block_compressor=zstd"}}
@@ -57,16 +63,18 @@ class Layout:
             await self._create(LAYOUT_ROWS, [])
         # Side by side: most of the time of each is the journal's.
         await asyncio.gather(*(self.ensure(each) for each in types if each not in present))
-        # Those with data may need a new index built: the server serves meanwhile, and says that it is not ready.
         for resource_type in _types(present):
             missing = await self._missing(resource_type)
-            self.building |= {(resource_type, index["name"]) for index in missing}
-            if missing:
+            if not missing:
+                self._made.add(resource_type)
+            elif not await self._mongo.find(resource_type, Query({}, limit=1, projection={"_id": 1})):
+                await self.ensure(resource_type)
+            else:
+                # It takes a while where data is there: the server serves meanwhile, and says that it is not ready.
+                self.building |= {(resource_type, index["name"]) for index in missing}
                 task = asyncio.create_task(self.ensure(resource_type))
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
-            else:
-                self._made.add(resource_type)
 
     async def check(self) -> None:
         """Raise LayoutError unless the database has our layout; a new one gets it."""
@@ -100,14 +108,16 @@ class Layout:
         """The type's two collections with their indexes are there."""
         if resource_type in self._made:
             return
+        wanted = {resource_type: _definitions(resource_type), f"{resource_type}.history": _HISTORY_INDEXES}
         # The commands do nothing the second time, so servers that meet here do not hurt each other: the lock saves the round trips.
         async with self._making.setdefault(resource_type, asyncio.Lock()):
             if resource_type in self._made:
                 return
             with translated():
-                await self._drop_changed(resource_type)
-                await self._create(resource_type, _definitions(resource_type))
-                await self._create(f"{resource_type}.history", _HISTORY_INDEXES)
+                if not await self._create_at_once(wanted):
+                    await self._drop_changed(resource_type)
+                    for collection, definitions in wanted.items():
+                        await self._create(collection, definitions)
             self._made.add(resource_type)
             self.building = {each for each in self.building if each[0] != resource_type}
 
@@ -128,6 +138,31 @@ class Layout:
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _create_at_once(self, wanted: Mapping[str, Sequence[Document]]) -> bool:
+        """Make these collections with their indexes in one transaction; False if one of them was there."""
+
+        async def make(session: Session) -> None:
+            for collection, definitions in wanted.items():
+                await self._mongo.command({"create": collection, "storageEngine": _BLOCKS}, session)
+                await self._mongo.command({"createIndexes": collection, "indexes": list(definitions)}, session)
+
+        async def transact() -> None:
+            async with self._mongo.client.start_session(causal_consistency=False) as session:
+                await session.with_transaction(make, write_concern=DURABLE)
+
+        with pymongo.timeout(_MAKING):
+            try:
+                try:
+                    await transact()
+                except ConfigurationError:  # a connection to a mongod that had just begun has not heard of sessions
+                    await self._mongo.renew()
+                    await transact()
+            except OperationFailure as error:
+                if error.code != _EXISTS:
+                    raise
+                return False
+        return True
 
     async def _create(self, collection: str, definitions: Sequence[Document]) -> None:
         try:

@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from fhirserver.model.outcome import BadRequest, Unavailable
-from fhirserver.search.expression import All, In
+from fhirserver.search.expression import All, Chain, In
 from fhirserver.search.permit import Permit
 from fhirserver.search.request import SearchRequest
-from fhirserver.store import Change, Derived, LayoutError, Store
+from fhirserver.store import Change, Derived, LayoutError, Store, Tx
 from fhirserver.store.connection.client import Mongo, Query
 from fhirserver.store.layout import indexes
 from fhirserver.store.layout.collections import LAYOUT
@@ -49,15 +49,63 @@ async def test_a_type_is_made_with_its_indexes_before_its_first_write(store: Sto
     assert "zstd" in str(await mongo.command({"collStats": "Basic"}))
 
 
-async def test_a_search_that_comes_between_a_collection_and_its_indexes_is_told_to_come_again(
-    store: Store, mongo: Mongo
+async def test_what_is_read_while_its_type_is_made_is_empty_at_every_step(
+    store: Store, writing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by clients of another server too, who meet a fresh database together."""
+    identifier = In("index.identifier", frozenset({"urn:x|a"}))
+    search = SearchRequest("Basic", identifier, total="accurate")
+    chained = SearchRequest("Observation", Chain("index.focus", "Basic", identifier))
+    command, steps = store._mongo.command, list[str]()
+
+    async def stepwise(what: Any, session: Any = None) -> Any:
+        reply = await command(what, session)
+        steps.append(next(iter(what)))
+        page = await store.find(search, SYSTEM)
+        assert (page.matches, page.total) == ([], 0)
+        assert (await store.find(chained, SYSTEM)).matches == []
+        assert await store.facts("Basic", identifier, SYSTEM) == []
+        assert await store.owners("Basic", identifier, SYSTEM, limit=1) == frozenset()
+        assert await store.history("Basic", "a", SYSTEM, count=1) == ([], 0)
+        return reply
+
+    with monkeypatch.context() as watched:
+        watched.setattr(store._mongo, "command", stepwise)
+        await store.ensure("Basic")
+    assert steps.count("create") == steps.count("createIndexes") == 2
+    await writing.put("a", "Basic")
+    assert [version.id for version in (await store.find(search, SYSTEM)).matches] == ["a"]
+
+
+async def test_a_transaction_that_reads_a_type_made_after_its_beginning_begins_again(
+    store: Store, open_store: Callable[..., Any], writing: Any
+) -> None:
+    other, runs = await open_store(), list[int]()
+
+    async def body(tx: Tx) -> int:
+        runs.append(len(runs))
+        assert await tx.read("Observation", "a", SYSTEM) is None
+        if len(runs) == 1:
+            await other.commit(writing.write("PUT", "n", "Basic"))
+        return len(
+            (await tx.find(SearchRequest("Basic", In("index.identifier", frozenset({"urn:x|n"}))), SYSTEM)).matches
+        )
+
+    assert await store.transact(body, types=["Observation"]) == 1
+    assert len(runs) == 2
+
+
+async def test_a_search_whose_index_is_not_there_is_told_to_come_again_and_an_empty_type_gets_it_at_the_start(
+    open_store: Callable[..., Any], store: Store, mongo: Mongo
 ) -> None:
     await mongo.command({"create": "Basic"})
     search = SearchRequest("Basic", In("index.identifier", frozenset({"x"})))
     with pytest.raises(Unavailable):
         await store.find(search, SYSTEM)
-    await store.ensure("Basic")
-    assert (await store.find(search, SYSTEM)).matches == []
+    other = await open_store()
+    assert await other.ready()
+    for each in (store, other):
+        assert (await each.find(search, SYSTEM)).matches == []
 
 
 async def test_two_servers_may_start_and_make_collections_at_once(open_store: Callable[..., Any], writing: Any) -> None:
