@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -62,6 +64,16 @@ def test_the_page_shows_each_type_and_reads_a_record_with_a_token(server: Server
     page.wait_for_selector(".live-responses-table tr.response")
     assert page.inner_text(".live-responses-table tr.response .response-col_status").split()[0] == "200"
     assert "sokolova-blood-count-1-hemoglobin" in page.inner_text(".live-responses-table .highlight-code")
+
+    page.click("#operations-Observation-post-fhir-Observation .opblock-summary-control")
+    create = page.locator("#operations-Observation-post-fhir-Observation")
+    create.get_by_text("Try it out").click()
+    assert json.loads(create.locator("textarea.body-param__text").input_value())["resourceType"] == "Observation"
+    create.get_by_role("tab", name="Schema").first.click()
+    schema = create.locator(".model-box").first.inner_text()
+    # Its own parts are there; of a data type there is the name, and none of the types that this one leads to.
+    assert "[Observation.component{...}]" in schema
+    assert re.search(r"code\*\s+CodeableConcept\{\s*\}", schema)
 
     assert [url for url in asked if not url.startswith((server.address, "data:"))] == []
     assert said == []

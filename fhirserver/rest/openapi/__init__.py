@@ -2,5 +2,5 @@
 
 Public: `description`, `pages`. It is made from the definitions and the table of routes, and holds no interaction of its own.
 
-https://spec.openapis.org/oas/v3.1.1.html
+https://spec.openapis.org/oas/v3.0.3.html
 """

@@ -1,6 +1,6 @@
 """The OpenAPI document: an operation for each route of each of the eight types, with parameters, schemas and examples.
 
-https://spec.openapis.org/oas/v3.1.1.html
+https://spec.openapis.org/oas/v3.0.3.html
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def description(definitions: Definitions, about: About) -> dict[str, Any]:
                 paths[path] = operations
     paths |= _health()
     return {
-        "openapi": "3.1.0",
+        "openapi": "3.0.3",
         "info": {"title": "fhirserver", "version": about.version, "description": _ABOUT},
         "servers": [{"url": urlsplit(about.base_url).path.removesuffix(BASE_PATH) or "/"}],
         "tags": [*({"name": name} for name in TYPES), {"name": _SYSTEM}, {"name": _HEALTH}],
@@ -98,7 +98,7 @@ _OURS: Final[dict[str, Schema]] = {
         "items": {
             "type": "object",
             "properties": {
-                "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+                "op": {"type": "string", "enum": ["add", "remove", "replace", "move", "copy", "test"]},
                 "path": {"type": "string"},
                 "from": {"type": "string"},
                 "value": {},

@@ -46,15 +46,45 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-_START: Final = """SwaggerUIBundle({
+_START: Final = """// Swagger UI writes out every schema that an operation leads to, however deep, and FHIR's data types lead to each other without
+// end: a browser was busy for most of a minute. Here a schema keeps the parts that are its own and names the types of the other
+// elements; each type is among the schemas below the operations.
+function nameTypes(schemas) {
+  const place = "#/components/schemas/";
+  for (const [name, schema] of Object.entries(schemas)) {
+    for (const element of Object.values(schema.properties ?? {})) {
+      const one = element.items ?? element;
+      const type = one.$ref?.slice(place.length);
+      if (type && !type.startsWith(name + ".")) {
+        delete one.$ref;
+        Object.assign(one, { type: "object", title: type });
+      }
+    }
+  }
+}
+
+const description = new URL("openapi.json", location).href;
+
+SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#ui",
   deepLinking: true,
   docExpansion: "none",
   defaultModelsExpandDepth: 0,
+  defaultModelExpandDepth: 2,
   displayRequestDuration: true,
   filter: true,
+  // It takes seconds of a page of a hundred resources.
+  syntaxHighlight: { activated: false },
   validatorUrl: null,
+  responseInterceptor(response) {
+    if (response.ok && response.url === description) {
+      const document = JSON.parse(response.text);
+      nameTypes(document.components.schemas);
+      response.text = JSON.stringify(document);
+    }
+    return response;
+  },
 });
 """
 

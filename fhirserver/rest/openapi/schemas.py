@@ -1,4 +1,4 @@
-"""JSON Schemas of resource types and of the data types that they are made of, from the definitions.
+"""OpenAPI's schemas of resource types and of the data types that they are made of, from the definitions.
 
 They say which elements there are, of which type, and which are needed. What more is asked of a resource (formats, value sets,
 invariants) the server says itself when it refuses one.
@@ -28,7 +28,7 @@ _PRIMITIVE: Final[Mapping[str, Schema]] = {
     "date": {"type": "string", "description": "YYYY, YYYY-MM or YYYY-MM-DD"},
     "dateTime": {"type": "string", "description": "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss+zz:zz"},
     "instant": {"type": "string", "format": "date-time"},
-    "base64Binary": {"type": "string", "contentEncoding": "base64"},
+    "base64Binary": {"type": "string", "format": "byte"},
     "uri": {"type": "string", "format": "uri-reference"},
 }
 _ANY_RESOURCE: Final = "Resource"
@@ -63,7 +63,7 @@ def _object(definitions: Definitions, path: str) -> Schema:
     required = []
     structure = definitions.structures.get(path)
     if structure is not None and structure.kind == "resource":
-        properties["resourceType"] = {"const": path}
+        properties["resourceType"] = {"type": "string", "enum": [path]}
         required.append("resourceType")
     for element in definitions.children(path):
         if element.max == 0:
