@@ -13,6 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -37,7 +38,7 @@ from fhirserver.rest.messages.responses import Receive, Scope, Send, dated
 from fhirserver.rest.openapi.document import About, description
 from fhirserver.rest.openapi.pages import pages
 from fhirserver.rest.operate.health import router
-from fhirserver.rest.operate.log import Log, configure
+from fhirserver.rest.operate.log import Log
 from fhirserver.rest.operate.metrics import Metrics
 from fhirserver.rest.statements import made_once, statement
 from fhirserver.search.index.identifiers import identifiers
@@ -55,11 +56,11 @@ READY_SECONDS = 3
 
 
 class Application:
-    """The ASGI application. `services` are there while its lifespan runs."""
+    """The ASGI application. `services` are there while its lifespan runs; `figures` is the folder of several workers' metrics."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, figures: Path | None = None) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(figures)
         self.services: Services | None = None
         self.upkeep: Upkeep | None = None
         self._facade: Facade | None = None
@@ -188,13 +189,6 @@ class Application:
 
 def create_app(settings: Settings) -> Application:
     """The application for these settings; nothing is opened before its lifespan starts."""
-    return Application(settings)
-
-
-def from_environment() -> Application:
-    """The application for the settings of the environment: what a worker process is started with."""
-    settings = Settings.from_environment(os.environ)
-    configure(settings.log_level)
     return Application(settings)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,17 +18,20 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from fhirserver.app import Application, create_app, from_environment
+from fhirserver.app import Application, create_app
 from fhirserver.cli import database
 from fhirserver.cli.demo import how_to_try, load
 from fhirserver.cli.failure import Failure
 from fhirserver.rest.operate.log import configure
+from fhirserver.rest.operate.metrics import SHARED
 from fhirserver.rest.protocol import Protocol
 from fhirserver.settings import Settings
 from fhirserver.store.embedded import raise_file_limit
@@ -72,11 +76,27 @@ def run(given: Namespace) -> int:
 
 
 def worker() -> Application:
-    """The application of a worker process. It stops with its parent, even when that is killed."""
+    """The application of a worker process, for the settings of its environment. It stops with its parent, even when that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     gc.set_threshold(*RINGS)
-    return from_environment()
+    settings = Settings.from_environment(os.environ)
+    configure(settings.log_level)
+    return _Worker(settings, Path(os.environ[SHARED]))
+
+
+class _Worker(Application):
+    """The application of one of several workers. Of a parent that was killed it removes the folder that this one would have removed."""
+
+    def __init__(self, settings: Settings, figures: Path) -> None:
+        super().__init__(settings, figures)
+        self._figures = figures
+        self._parent = os.getppid()
+
+    async def stop(self) -> None:
+        await super().stop()
+        if os.getppid() != self._parent:
+            shutil.rmtree(self._figures, ignore_errors=True)
 
 
 class _Stop:
@@ -166,14 +186,23 @@ class _Server(uvicorn.Server):
 async def _with_workers(
     settings: Settings, number: int, listening: socket.socket, stop: _Stop, ready: Callable[[], None]
 ) -> None:
-    os.environ.update(settings.as_environment())
     config = _config(f"{__name__}:worker", factory=True, workers=number, lifespan="on")
     workers = _Workers(config, listening, ready)
     stop.tell(workers.should_exit.set)
-    # The thread lives as long as the workers do: the kernel ends them with the thread that started them.
-    await asyncio.to_thread(workers.run)
+    with _figures() as folder:
+        os.environ.update(settings.as_environment() | {SHARED: folder})
+        # The thread lives as long as the workers do: the kernel ends them with the thread that started them.
+        await asyncio.to_thread(workers.run)
     if not {each.exitcode for each in workers.processes} <= {0, -signal.SIGTERM, -signal.SIGINT}:
         raise Failure("A worker failed; its reason is in the log above.")
+
+
+def _figures() -> TemporaryDirectory[str]:
+    """The folder in which the workers count together."""
+    try:
+        return TemporaryDirectory(prefix="fhirserver-metrics-")
+    except OSError as error:
+        raise Failure(f"There is no folder for the figures of several workers (TMPDIR): {error.strerror}.") from error
 
 
 class _Workers(Multiprocess):

@@ -119,7 +119,7 @@ def end(server: Server) -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """An empty home folder, and no settings of ours but where mongod is."""
+    """An empty home folder, which is for temporary files too, and no settings of ours but where mongod is."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FHIRSERVER_")}
     named = {name: os.environ[name] for name in ("FHIRSERVER_MONGOD",) if name in os.environ}
-    return kept | named | {"HOME": str(home)}
+    return kept | named | {"HOME": str(home), "TMPDIR": str(home)}

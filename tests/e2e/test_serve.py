@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as families
 
 from fhirserver.store.embedded import find, free_port
 from tests.e2e.server import Server, end, serving
@@ -135,12 +137,38 @@ def test_it_is_not_ready_while_its_database_is_down_and_ready_again_after(tmp_pa
         assert httpx.post(f"{server.base}/Observation", json=OBSERVATION, timeout=30).status_code == 201
 
 
-def test_several_workers_serve_and_end_with_their_parent(tmp_path: Path) -> None:
+def figures(server: Server) -> tuple[float, float, set[int]]:
+    """Of `/metrics`: how many versions were read, by the counter and by the histogram, and the processes that are told of."""
+    text = httpx.get(f"{server.address}/metrics").text
+    told = {(each.name, each.labels.get("interaction")): each for family in families(text) for each in family.samples}
+    processes = re.findall(r'^process_start_time_seconds\{pid="(\d+)"\}', text, re.MULTILINE)
+    counted, timed = (told[name, "vread"].value for name in ("fhir_requests_total", "fhir_request_seconds_count"))
+    return counted, timed, {int(each) for each in processes}
+
+
+def left(server: Server) -> list[Path]:
+    """The folders of the workers' figures that are there."""
+    return list(server.folder.glob("fhirserver-metrics-*"))
+
+
+def test_several_workers_serve_count_together_and_end_with_their_parent(tmp_path: Path) -> None:
     with serving(tmp_path, "--auth", "none", "--workers", "2") as server:
         location = httpx.post(f"{server.base}/Observation", json=OBSERVATION).headers["Location"]
         assert {httpx.get(location).status_code for _ in range(20)} == {200}
+        # Whichever of the two answers.
+        told = [figures(server) for _ in range(8)]
+        assert {(counted, timed) for counted, timed, _ in told} == {(20, 20)}
+        (first,) = {frozenset(processes) for *_, processes in told}
+        assert len(first) == 2
+        os.kill(min(first), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len(others := figures(server)[2]) != 2 or min(first) in others:
+            assert time.monotonic() < deadline
+        assert max(first) in others
+        assert figures(server)[:2] == (20, 20)
+        assert len(left(server)) == 1
         assert server.stop() == 0
-        assert server.mongod() is None
+        assert (server.mongod(), left(server)) == (None, [])
 
 
 def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
@@ -156,6 +184,8 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None
                 break
         else:
             pytest.fail("A worker still serves.")
+        while left(server):
+            assert time.monotonic() < deadline
         server.start()
         assert httpx.get(f"{server.address}/health/ready").status_code == 200
         assert server.stop() == 0

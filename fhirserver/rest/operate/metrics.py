@@ -1,9 +1,17 @@
 """Figures for Prometheus: requests and their times, by interaction, resource type and status. No ids, no names.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/
+Where several processes serve, prometheus_client keeps what each of them counts in files of a folder that they share, and each
+answers with the sum. What a process that ended has counted stays in the sum.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/ and https://prometheus.github.io/client_python/multiprocess/
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -11,11 +19,16 @@ from prometheus_client import (
     Counter,
     GCCollector,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder. prometheus_client reads it when it is imported, so it is there before a process starts."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -24,11 +37,17 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared` is the folder of the processes that count together, of which this is one; without it there is this one."""
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self._told = self.registry if shared is None else CollectorRegistry()
+        PlatformCollector(registry=self._told)
+        if shared is None:
+            ProcessCollector(registry=self._told)
+            GCCollector(registry=self._told)
+        else:
+            MultiProcessCollector(self._told, str(shared))  # type: ignore[no-untyped-call]
+            self._told.register(_Processes(shared))
         self._requests = Counter(
             "fhir_requests",
             "Requests to /fhir that were answered.",
@@ -70,4 +89,20 @@ class Metrics:
 
     def text(self) -> bytes:
         """All figures, in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._told)
+
+
+class _Processes(Collector):
+    """The operating system's figures of each process that counts in a folder and lives, with its id."""
+
+    def __init__(self, shared: Path) -> None:
+        self._shared = shared
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for pid in sorted({path.stem.rpartition("_")[2] for path in self._shared.glob("*.db")}):
+            for each in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+                family = families.setdefault(each.name, Metric(each.name, each.documentation, each.type))
+                for sample in each.samples:
+                    family.add_sample(sample.name, {"pid": pid}, sample.value)
+        return families.values()
