@@ -6,13 +6,19 @@ Patches are tried only on what is visible; a version is in a history only if it 
 from __future__ import annotations
 
 import re
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
+from fhirserver.rest.interactions.bundles.budget import Budget
 from tests.access.conftest import World, consent, observation
 from tests.access.test_hidden_equals_absent import ABSENT, HIDDEN, seen
+from tests.access.worlds import told
+
+DOOR = import_module("fhirserver.rest.interactions.bundles.door")
 
 PATCH = "application/json-patch+json"
 
@@ -228,6 +234,28 @@ async def test_the_hidden_changes_no_byte_of_a_history(world: World, doctor: str
         await world.open.put(observation(f"p-hidden-{number % 20}", "boris", note=[{"text": f"{until} {number}"}]))
     assert await _pages(world, doctor, path) == before
     assert [len(page) for page in before] == [2, 1]
+
+
+async def test_the_hidden_moves_no_cut_between_the_entries_of_a_batch(
+    world: World, doctor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the entries may answer only so many bytes together, a history that hidden versions make slow loses nothing to the next."""
+    start = await since(world)
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    for number in range(3):
+        await world.open.put(observation(f"cut-{number}", "anna"))
+        await world.open.put(visit | {"id": f"cut-{number}", "subject": {"reference": "Patient/anna"}})
+    urls = [f"{name}/_history?_since={start}&_count=2" for name in ("Observation", "Encounter")]
+    sizes = [len((await world.asks(doctor, "GET", f"/{url}")).content) for url in urls]
+    monkeypatch.setattr(DOOR, "Budget", partial(Budget, sum(sizes) - 1))
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    before = await world.asks(doctor, "POST", "", json=batch)
+    assert [each["response"]["status"] for each in before.json()["entry"]] == ["200 OK", "400 Bad Request"]
+    for number in range(40):
+        await world.open.put(observation(f"cut-hidden-{number % 20}", "boris", note=[{"text": f"{number}"}]))
+    for _ in range(3):
+        assert told(await world.asks(doctor, "POST", "", json=batch)) == told(before)
 
 
 async def test_a_list_neither_widens_a_history_nor_tells_of_itself(world: World, doctor: str) -> None:

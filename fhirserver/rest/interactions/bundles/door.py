@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from fhirserver.interactions.bundles import Entry
@@ -17,7 +18,7 @@ from fhirserver.interactions.operations import OPERATIONS
 from fhirserver.model.outcome import BadRequest, FhirError
 from fhirserver.rest.address import LEVELS
 from fhirserver.rest.interactions.bundles.answers import response_bundle, response_entry
-from fhirserver.rest.interactions.bundles.budget import Budget
+from fhirserver.rest.interactions.bundles.budget import Budget, SideBySide
 from fhirserver.rest.interactions.bundles.entries import EntryRequest, Requests, Sent, read_bundle
 from fhirserver.rest.interactions.conditionals import answer_to_done, criteria
 from fhirserver.rest.interactions.patch import sent_patch
@@ -56,18 +57,16 @@ def door(routes: Routes) -> Handle:
 
 async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
     """Each entry by itself, side by side; what goes wrong with one is its own."""
-    left, budget = iter(requests.entries), Budget()
-    answers = {index: answer_to(error) for index, error in requests.refused.items()}
+    left, together = enumerate(requests.entries), SideBySide(Budget())
     creates = (sent for sent in requests.entries if sent.route.interaction == "create" and sent.full_url is not None)
     created = created_by(request.context.services, {sent.index: str(sent.full_url) for sent in creates})
 
-    async def one(sent: Sent) -> Answer:
+    async def one(sent: Sent, *, is_read: bool) -> Answer:
         await request.context.pace.step()
         try:
-            if _changes(sent):
+            if not is_read:
                 await check_independent(created, sent.request.sent, sent.full_url)
-                return budget.written(sent.index, await sent.route.handle(sent.request))
-            return await budget.read(sent.index, lambda: sent.route.handle(sent.request))
+            return await sent.route.handle(sent.request)
         except FhirError as error:
             return answer_to(error)
         except Exception as error:
@@ -75,10 +74,13 @@ async def _batch(request: Request, requests: Requests) -> dict[int, Answer]:
             return unexpected()
 
     async def one_after_another() -> None:
-        for sent in left:
-            answers[sent.index] = await one(sent)
+        for number, sent in left:
+            is_read = not _changes(sent)
+            await together.answer(number, partial(one, sent, is_read=is_read), is_read=is_read)
 
     await asyncio.gather(*(one_after_another() for _ in range(SIDE_BY_SIDE)))
+    answers = {index: answer_to(error) for index, error in requests.refused.items()}
+    answers.update((sent.index, each) for sent, each in zip(requests.entries, together.answers, strict=True))
     return answers
 
 
@@ -154,6 +156,6 @@ def _reading(sent: Sent, budget: Budget) -> Callable[[Context], Awaitable[Answer
             request.statement,
             sent=request.sent,
         )
-        return await budget.read(sent.index, lambda: sent.route.handle(inside))
+        return budget.read(sent.index, await sent.route.handle(inside))
 
     return read
