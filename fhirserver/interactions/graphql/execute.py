@@ -63,8 +63,8 @@ async def execute(
         answer["errors"] = execution.errors
     elif key is not None:
         answer["data"] = _remembered(key, answer["data"])
-    if hops.notices:
-        answer["extensions"] = {"outcome": operation_outcome(tuple(hops.notices))}
+    if said := hops.said():
+        answer["extensions"] = {"outcome": operation_outcome(said)}
     return answer
 
 

@@ -35,7 +35,11 @@ FIRST: Final = "first"
 _HELD: Final = "resource"
 _ASKED: Final = "request"
 _CONTAINED: Final = "A contained resource is referred to only from where it is contained."
-_SHORTENED: Final = "There are more matches than were asked for ('_count'); a connection gives them page by page."
+_SHORTENED: Final = Issue(
+    "information",
+    "incomplete",
+    "There are more matches than were asked for ('_count'); a connection gives them page by page.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class Hops:
 
     context: Context
     budget: Budget
-    notices: dict[Issue, None] = field(default_factory=dict)
+    _notices: dict[Issue, None] = field(default_factory=dict)
+    _is_shortened: bool = False
     _read: dict[Key, asyncio.Task[Held | FhirError]] = field(default_factory=dict)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
 
@@ -107,6 +112,10 @@ class Hops:
             elif isinstance(each, Mapping):
                 self.budget.resource(len(each["edges"]))
         return found
+
+    def said(self) -> tuple[Issue, ...]:
+        """What is to be said of the searches, in an order that does not tell which of them was slow."""
+        return (*self._notices, *((_SHORTENED,) if self._is_shortened else ()))
 
     async def one(self, resource_type: str, id: str) -> Place:
         """The resource that the query is asked of. Raises what its read raises."""
@@ -176,6 +185,7 @@ class Hops:
         try:
             cursor = asked.arguments.get(fields.CURSOR)
             request = self._request(search, asked)
+            self._notices.update(dict.fromkeys(request.ignored))
             used = sorted(pair for pair in request.used if pair[0] != fields.COUNT)
 
             def query() -> str:
@@ -188,7 +198,6 @@ class Hops:
         except FhirError as error:
             return error
         matches = [Held(version) for version in found.page.matches]
-        self.notices.update(dict.fromkeys(request.ignored))
         if search.is_connection:
             return {
                 _ASKED: request,
@@ -200,7 +209,7 @@ class Hops:
                 "edges": [{"mode": "match", _HELD: each} for each in matches],
             }
         if found.next is not None:
-            self.notices[Issue("information", "incomplete", _SHORTENED)] = None
+            self._is_shortened = True
         return matches
 
     def _request(self, search: fields.Search, asked: Asked) -> SearchRequest:

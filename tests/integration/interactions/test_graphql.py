@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/graphql.html
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from pymongo import monitoring
 from fhirserver.definitions import load
 from fhirserver.interactions.graphql import budget
 from fhirserver.interactions.graphql.schema import schema
+from fhirserver.interactions.reading.search import search_type
+from fhirserver.search.request import SearchRequest
 from tests.integration.serving import Server, serving_alone
 
 PATIENTS = 50
@@ -196,6 +199,26 @@ async def test_a_list_says_that_it_is_not_all(server: Server) -> None:
     answer = await server("POST", "/$graphql", json={"query": "{PatientList(_count: 5000){id}}"})
     assert "lowered" in answer.json()["extensions"]["outcome"]["issue"][0]["diagnostics"]
     assert len(answer.json()["data"]["PatientList"]) == PATIENTS
+
+
+@pytest.mark.parametrize("slow", ["Patient", "Observation"])
+async def test_what_is_said_has_the_order_of_the_query_whichever_search_is_slow(
+    server: Server, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    ended = asyncio.Event()
+
+    async def in_order(context: Any, request: SearchRequest, **more: Any) -> Any:
+        if request.resource_type == slow:
+            await ended.wait()
+        found = await search_type(context, request, **more)
+        ended.set()
+        return found
+
+    monkeypatch.setattr("fhirserver.interactions.graphql.hops.search_type", in_order)
+    query = "{PatientList(_count: 2){id} ObservationList(_count: 5000){id}}"
+    answer = await server("POST", "/$graphql", json={"query": query})
+    codes = [each["code"] for each in answer.json()["extensions"]["outcome"]["issue"]]
+    assert codes == ["too-costly", "incomplete"]
 
 
 async def test_references_of_a_list_are_one_query(server: Server, finds: Finds) -> None:
