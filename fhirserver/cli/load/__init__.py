@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -73,9 +75,8 @@ def run(given: Namespace) -> int:
     began = time.monotonic()
     try:
         paths = files(given.paths)
-        # The processes begin before there is a loop, or a thread.
-        with _processes(given, paths) as processes, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            counts = runner.run(_remote(given, paths) if given.url else _direct(given, paths, processes))
+        with _processes(given, paths) as processes:  # before there is a loop, or a thread
+            counts = _run(_remote(given, paths) if given.url else _direct(given, paths, processes))
     except BadSource as error:
         raise Failure(str(error)) from error
     _say(counts, time.monotonic() - began, given.report)
@@ -103,6 +104,34 @@ def _look_at(given: Namespace) -> None:
         raise Failure(f"--report {report}: {error.strerror}.") from error
     if begins and begins != REPORT_BEGINS:
         raise Failure(f"--report {report} holds something else than refusals, and would be lost: name another file.")
+
+
+def _run(work: Coroutine[Any, Any, Counts]) -> Counts:
+    """What comes of it. Told to end, it is cancelled, and leaves as it does by itself.
+
+    What a signal's handler raises is lost where a callback of uvloop runs, and breaks a connection instead.
+    """
+    told: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        if not told:  # told again, it would not get to its end
+            loop.call_soon_threadsafe(task.cancel)
+        told.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            loop = runner.get_loop()
+            task = loop.create_task(work)
+            for number, handler in before.items():
+                if handler is not signal.SIG_IGN:
+                    signal.signal(number, leave)
+            return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        raise SystemExit(128 + told[0]) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _direct(given: Namespace, paths: Sequence[Path], processes: Processes | None) -> Counts:

@@ -172,6 +172,8 @@ _rooms: list[Room] = []
 def _begin(rooms: Sequence[Room]) -> None:
     """Make ready to judge. Ctrl-C is the business of the process of the load, and its end is the end of this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not the handler of the process of the load: what that raises is taken for an answer, and this one would go on.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_follow, daemon=True).start()
     gc.freeze()
     gc.set_threshold(RINGS)

@@ -163,6 +163,7 @@ class _Loading(Generic[R]):
             try:
                 async with aclosing(self._judged(reader)) as batches:
                     async for texts, ready, position in batches:
+                        _leave_if_told()
                         task = asyncio.create_task(self._target.write(ready, self._job))
                         writing.append((texts, position, task))
                         if len(writing) > self._target.beside:
@@ -202,6 +203,13 @@ class _Loading(Generic[R]):
         for outcome in sorted(refused, key=lambda each: (each.number, each.entry or 0)):
             report.add(self._source.path, outcome, is_lines=is_lines)
         self._at.offset, self._at.number, self._at.report = texts[-1].end, texts[-1].number, report.size
+
+
+def _leave_if_told() -> None:
+    """Raise the cancellation that was asked for and lost: it can meet the end of a command in the driver, and the task goes on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import tracemalloc
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from fhirserver.interactions.load import (
     files,
     load,
 )
+from fhirserver.interactions.load import run as running
 from fhirserver.interactions.load import sources as reading
 from fhirserver.interactions.load.sources import Reader, Text
 from fhirserver.interactions.load.units import Units
@@ -253,6 +256,39 @@ async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert counts.created == count
     assert peaks[1] < peaks[0] * 1.2
+
+
+class Deaf(Nowhere):
+    """A target that loses the cancellation that comes while it writes its first batch, as the driver may."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+        self.writes = asyncio.Event()
+
+    async def write(self, ready: Sequence[Unit], job: Job) -> list[Outcome]:
+        self.written.append(ready[0].number)
+        if len(self.written) == 1:
+            self.writes.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return await super().write(ready, job)
+
+
+async def test_a_load_that_is_told_to_end_ends_where_the_driver_did_not_hear_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "BATCH", 1)
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(b"".join(data.encode(PATIENT | {"id": f"p{number}"}) + b"\n" for number in range(9)))
+    means = Means(definitions(), BASE, lambda: "run", Report(tmp_path / "refused"), lambda _: None)
+    target = Deaf()
+    loading = asyncio.create_task(load([path], target, means))
+    async with asyncio.timeout(10):
+        await target.writes.wait()
+        loading.cancel()
+        await asyncio.wait([loading])
+    assert loading.cancelled()
+    assert target.written == [1]
 
 
 def test_the_bar_says_how_much_how_fast_and_how_long_still() -> None:

@@ -34,7 +34,7 @@ def test_what_has_not_enough_room_is_not_put() -> None:
 
 
 PROGRAM = """
-import asyncio, functools, hashlib, sys
+import asyncio, functools, signal, sys
 from fhirserver.bench import data
 from fhirserver.definitions import load
 from fhirserver.interactions.load import processes
@@ -65,8 +65,11 @@ async def left(judges):
 
 processes.Room = functools.partial(Room, int(sys.argv[1]))
 rules = processes.Rules("http://x/fhir", True, False)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 with processes.Processes(2, print) as judges:
     pool = judges._pool
+    # What is told to end in the middle of a portion ends: the pool waits for it, and so would the load.
+    assert pool.executor.submit(signal.getsignal, signal.SIGTERM).result() == signal.SIG_DFL
     found = [said(each) for each in asyncio.run(judged(judges))]
     assert len(pool.rooms) > 2 and sorted(pool.free) == list(range(len(pool.rooms)))
     # Where nobody waits any more, the process may still write: nobody else gets that room.
