@@ -1,14 +1,14 @@
 """The settings: read once, by the application and the command line; the rooms receive values.
 
 Every one can come from the environment as `FHIRSERVER_<NAME>`; the command line goes before it. The address of the database
-may hold a password and is never shown.
+may hold a password and is never shown: it is a secret, which can also come from a file, `FHIRSERVER_<NAME>_FILE`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, tzinfo
 from ipaddress import ip_address
 from typing import Any, Literal, Self, cast, get_args
@@ -19,6 +19,8 @@ Auth = Literal["smart", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 PREFIX = "FHIRSERVER_"
+SECRET_LENGTH = 64 * 1024
+"""Characters of a file that holds a secret: whatever is longer is another file."""
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _MONGO = ("mongodb://", "mongodb+srv://")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -102,7 +104,7 @@ class Settings:
         values: dict[str, Any] = {}
         for each in fields(cls):
             value = given.get(each.name)
-            if value is None and (text := environment.get(PREFIX + each.name.upper())):
+            if value is None and (text := _text(environment, each)):
                 value = _read(each.name, cast("str", each.type), text)
             if value is not None:
                 values[each.name] = value
@@ -111,8 +113,35 @@ class Settings:
         return cls(**values)
 
     def as_environment(self) -> dict[str, str]:
-        """The same settings as variables, for worker processes."""
-        return {PREFIX + each.name.upper(): _write(getattr(self, each.name)) for each in fields(self)}
+        """The same settings as variables, for worker processes; none of them is to be read from a file again."""
+        files = {_file(each.name): "" for each in fields(self) if _is_secret(each)}
+        return {PREFIX + each.name.upper(): _write(getattr(self, each.name)) for each in fields(self)} | files
+
+
+def secret(environment: Mapping[str, str], name: str) -> str | None:
+    """A setting that is a secret: its variable, or what the file holds that `FHIRSERVER_<NAME>_FILE` names; None without either.
+
+    So are the secrets of Docker and Kubernetes given: https://docs.docker.com/compose/how-tos/use-secrets/. The newline at the end
+    of the file is not part of it. Raises BadSettings where both are given, or the file cannot be read, is empty or too long.
+    """
+    given, variable = environment.get(PREFIX + name.upper()), _file(name)
+    path = environment.get(variable)
+    if not path:
+        return given or None
+    if given:
+        raise BadSettings(f"{PREFIX}{name.upper()} and {variable} are both given: one of them is enough.")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(SECRET_LENGTH + 1)
+    except OSError as error:
+        raise BadSettings(f"{variable}: {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{variable}: {path} is not UTF-8.") from None
+    if len(text) > SECRET_LENGTH:
+        raise BadSettings(f"{variable}: {path} is longer than {SECRET_LENGTH} characters.")
+    if not (text := text.rstrip("\r\n")):
+        raise BadSettings(f"{variable}: {path} is empty.")
+    return text
 
 
 def is_base(text: str) -> bool:
@@ -135,6 +164,19 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _text(environment: Mapping[str, str], setting: Field[Any]) -> str | None:
+    return secret(environment, setting.name) if _is_secret(setting) else environment.get(PREFIX + setting.name.upper())
+
+
+def _is_secret(setting: Field[Any]) -> bool:
+    """What is not shown."""
+    return not setting.repr
+
+
+def _file(name: str) -> str:
+    return f"{PREFIX}{name.upper()}_FILE"
 
 
 def _read(name: str, type: str, text: str) -> Any:

@@ -159,6 +159,7 @@ class Bench:
     def _environment(self) -> dict[str, str]:
         return os.environ | {
             "FHIRSERVER_MONGO_URL": self.url,
+            "FHIRSERVER_MONGO_URL_FILE": "",
             "FHIRSERVER_DATABASE": DATABASE,
             "FHIRSERVER_BENCH_MONGO": self.url,
             "FHIRSERVER_BENCH_DATABASE": DATABASE,

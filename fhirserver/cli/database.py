@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fhirserver.cli.failure import Failure
 from fhirserver.model.outcome import Unavailable
-from fhirserver.settings import BadSettings, Settings
+from fhirserver.settings import Settings, secret
 from fhirserver.store import LayoutError
 from fhirserver.store.connection.client import DatabaseRefusal, Mongo
 from fhirserver.store.connection.coalesce import Coalescer
@@ -37,7 +37,7 @@ def mongo_url(given: Namespace) -> str | None:
     """The URL of a database that is not ours to start; None for the embedded one."""
     if given.mongo_url or given.data:
         return str(given.mongo_url) if given.mongo_url else None
-    return os.environ.get("FHIRSERVER_MONGO_URL") or None
+    return secret(os.environ, "mongo_url")
 
 
 def folder(given: Namespace) -> Path:
@@ -57,10 +57,7 @@ def embedded(given: Namespace) -> Embedded:
 
 def settings(url: str, given: Namespace) -> Settings:
     """The settings of the environment, with what the command line says before them."""
-    try:
-        return Settings.from_environment(os.environ, **(vars(given) | {"mongo_url": url}))
-    except BadSettings as error:
-        raise Failure(str(error)) from error
+    return Settings.from_environment(os.environ, **(vars(given) | {"mongo_url": url}))
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fhirserver.model.outcome import FhirError
+from fhirserver.settings import BadSettings
 
 
 class Failure(Exception):
@@ -14,8 +15,10 @@ class Failure(Exception):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the rooms' own errors into a Failure with their sentence."""
+    """Turn the rooms' own errors, and those of the settings, into a Failure with their sentence."""
     try:
         yield
+    except BadSettings as error:
+        raise Failure(str(error)) from error
     except FhirError as error:
         raise Failure(" ".join(issue.diagnostics for issue in error.issues)) from error

@@ -148,7 +148,8 @@ def test_a_client_that_may_not_assign_ids_loads_what_needs_none(tmp_path: Path) 
     (tmp_path / "x.ndjson").write_bytes(_lines([data.observation(1, 1), {**data.observation(1, 2), "id": "mine"}]))
     with serving(tmp_path) as server:
         token = server.token("--user", "Organization/lab", "--scope", "system/Observation.crus")
-        loaded = load(tmp_path, "x.ndjson", "--url", server.base, FHIRSERVER_TOKEN=token)
+        (tmp_path / "token").write_text(f"{token}\n")
+        loaded = load(tmp_path, "x.ndjson", "--url", server.base, FHIRSERVER_TOKEN_FILE=str(tmp_path / "token"))
         assert said(loaded) == {"created": 1, "refused": 1}
         refused = load(tmp_path, "x.ndjson", "--url", server.base, "--token", "wrong")
         assert refused.returncode == 1

@@ -11,7 +11,7 @@ import pytest
 
 from fhirserver.app import derivation
 from fhirserver.model.dates import interval
-from fhirserver.settings import BadSettings, Settings
+from fhirserver.settings import BadSettings, Settings, secret
 
 URL = "mongodb://user:secret@127.0.0.1/"
 
@@ -87,6 +87,56 @@ def test_an_environment_without_what_is_needed_is_refused(environment: dict[str,
 def test_worker_processes_get_the_same_settings() -> None:
     settings = Settings(URL, port=9000, auth="none", native_copy=False, database="other")
     assert Settings.from_environment(settings.as_environment()) == settings
+    assert Settings.from_environment({"FHIRSERVER_MONGO_URL_FILE": "absent"} | settings.as_environment()) == settings
+
+
+@pytest.mark.parametrize(("name", "text"), [("mongo_url", URL), ("token", "t-1")])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_can_be_given_by_a_file(tmp_path: Path, name: str, text: str, end: str) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(f"{text}{end}".encode())
+    variable = f"FHIRSERVER_{name.upper()}"
+    assert secret({f"{variable}_FILE": str(path)}, name) == text
+    assert secret({variable: "", f"{variable}_FILE": str(path)}, name) == text
+    assert secret({variable: text, f"{variable}_FILE": ""}, name) == text
+    assert secret({variable: "", f"{variable}_FILE": ""}, name) is None
+
+
+def test_the_address_of_the_database_is_read_from_its_file_and_others_from_none(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(URL)
+    environment = {"FHIRSERVER_MONGO_URL_FILE": str(path), "FHIRSERVER_DATABASE_FILE": str(path)}
+    settings = Settings.from_environment(environment)
+    assert (settings.mongo_url, settings.database) == (URL, "fhirserver")
+    assert Settings.from_environment(environment | {"FHIRSERVER_MONGO_URL_FILE": "absent"}, mongo_url=URL) == settings
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "sentence"),
+    [
+        (None, {}, "FHIRSERVER_MONGO_URL_FILE: {path} cannot be read: No such file or directory."),
+        (b"", {}, "FHIRSERVER_MONGO_URL_FILE: {path} is empty."),
+        (b"\n", {}, "FHIRSERVER_MONGO_URL_FILE: {path} is empty."),
+        (b"mongodb://secret\xff", {}, "FHIRSERVER_MONGO_URL_FILE: {path} is not UTF-8."),
+        (b"secret" * 20_000, {}, "FHIRSERVER_MONGO_URL_FILE: {path} is longer than 65536 characters."),
+        (b"secret", {}, "mongo_url begins with mongodb:// or mongodb+srv://."),
+        (
+            URL.encode(),
+            {"FHIRSERVER_MONGO_URL": URL},
+            "FHIRSERVER_MONGO_URL and FHIRSERVER_MONGO_URL_FILE are both given: one of them is enough.",
+        ),
+    ],
+)
+def test_a_file_without_a_secret_is_refused_and_what_it_holds_not_shown(
+    tmp_path: Path, content: bytes | None, more: dict[str, str], sentence: str
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadSettings) as refused:
+        Settings.from_environment({"FHIRSERVER_MONGO_URL_FILE": str(path), **more})
+    assert str(refused.value) == sentence.format(path=path)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
 def test_what_is_stored_of_a_period_is_in_the_time_zone_of_the_place() -> None:
@@ -108,4 +158,5 @@ def test_the_page_for_operators_names_every_setting() -> None:
     assert named.keys() == settings.keys() | {"FHIRSERVER_DATA", "FHIRSERVER_MONGOD"}
     shown = {name: str(value).lower() for name, value in settings.items() if isinstance(value, str | int) and value}
     del shown["FHIRSERVER_BODY_SIZE"]  # in MiB
+    assert all(f"`FHIRSERVER_{name}_FILE`" in page for name in ("MONGO_URL", "TOKEN"))
     assert [name for name, value in shown.items() if value not in named[name].split("|")[2].lower()] == []

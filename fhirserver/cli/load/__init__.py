@@ -29,7 +29,7 @@ from fhirserver.definitions import load as load_definitions
 from fhirserver.interactions.load import BadSource, Counts, Direct, Means, Processes, Report, files, load
 from fhirserver.interactions.load.processes import RINGS
 from fhirserver.model.dates import instant
-from fhirserver.settings import is_base
+from fhirserver.settings import is_base, secret
 
 PARALLEL = 8
 REPORT = "refused.ndjson"
@@ -161,7 +161,7 @@ def _cores() -> int:
 
 
 async def _remote(given: Namespace, paths: Sequence[Path]) -> Counts:
-    token = given.token or os.environ.get("FHIRSERVER_TOKEN")
+    token = given.token or secret(os.environ, "token")
     base = given.url.rstrip("/")
     async with Remote.open(base, token, given.parallel) as target:
         with Bar() as bar:
