@@ -1,7 +1,7 @@
 """A transaction of its own: a body that reads under permits, takes turns on a lock and writes, all or nothing.
 
 The body may run several times, so nothing outside MongoDB happens in it. Who shares a lock waits here for the others of this
-process, and by a write conflict on the lock's row for those of other processes.
+process, and by a write conflict on the lock's row for those of other processes; its own time does not pass meanwhile.
 
 https://www.mongodb.com/docs/manual/core/transactions/ and https://hl7.org/fhir/R4/http.html#transaction
 """
@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import pymongo
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from fhirserver.model.outcome import Conflict, FhirError, TooLarge, Unavailable
 from fhirserver.search.expression import Expression
@@ -43,7 +43,8 @@ WAITING: Final = 1_000
 LARGE: Final = 1_000
 """From so many writes on a transaction shares its turn with no other of that size: what is not committed yet fills the database's cache."""
 PATIENCE: Final = 20.0
-"""Seconds for which one waits for its turn. Its own time begins with its turn: what waits holds nothing."""
+"""Seconds for which one waits for its turn in this process, and then for that among others. Its own time begins with its turn: what
+waits holds nothing that somebody of its process needs who does not share its locks."""
 SECONDS_OF_A_WRITE: Final = 0.005
 """What each write adds to the time from a transaction's turn to where its versions get theirs: several times of what it takes."""
 LONGEST: Final = 45.0
@@ -79,8 +80,8 @@ class Outdated(Exception):
         self.metas = metas
 
 
-class _Locked(Aborted):
-    """Somebody else made the row of a lock just now."""
+class _Locked(Exception):
+    """Somebody else holds a lock, in another process."""
 
 
 class Tx(Reads):
@@ -106,8 +107,13 @@ class Tx(Reads):
         wanted = set(keys) - self._held
         updates = [{"q": {"_id": key}, "u": {"$inc": {"n": 1}}, "upsert": True} for key in sorted(wanted)]
         if updates:
-            reply = await self._mongo.command({"update": LOCKS, "updates": updates})
-            if reply.get("writeErrors"):
+            try:
+                reply = await self._mongo.command({"update": LOCKS, "updates": updates})
+            except OperationFailure as error:
+                if is_transient(error):
+                    raise _Locked from error
+                raise
+            if reply.get("writeErrors"):  # its row was made just now
                 raise _Locked
             self._held |= wanted
 
@@ -187,34 +193,42 @@ class Transactor:
             raise Unavailable("Too many writes are waiting. Try again later.")
         self._waiting += 1
         try:
-            async with self._turn({*keys, *([_LARGE_ONES] if size >= LARGE else ())}):
-                seconds = min(COMMIT_BOUND.total_seconds() + size * SECONDS_OF_A_WRITE, LONGEST)
-                deadline = asyncio.get_running_loop().time() + seconds
-                async with self._mongo.client.start_session(causal_consistency=False) as session:
-                    return await self._until(session, body, keys, deadline)
+            patience = asyncio.get_running_loop().time() + PATIENCE
+            async with self._turn({*keys, *([_LARGE_ONES] if size >= LARGE else ())}, patience):
+                return await self._among_others(body, keys, size, patience)
         finally:
             self._waiting -= 1
 
     @asynccontextmanager
-    async def _turn(self, keys: Collection[str]) -> AsyncIterator[None]:
-        """The turn of a transaction: its locks, and room among the others. Raises Unavailable where it is long in coming."""
+    async def _turn(self, keys: Collection[str], patience: float) -> AsyncIterator[None]:
+        """The turn of a transaction among those of this process. Raises Unavailable where it is long in coming."""
         taken: list[str] = []
-        has_room = False
         try:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._turns.take(keys, taken)
-                    has_room = await self._room.acquire()
-            except TimeoutError:
-                raise Unavailable from None
+            await _until(patience, self._turns.take(keys, taken))
             yield
         finally:
-            if has_room:
-                self._room.release()
             self._turns.give_back(taken)
 
-    async def _until(self, session: Session, body: Body[T], keys: Collection[str], deadline: float) -> T:
-        """Try until it is done, or is known to be impossible, or the time is up."""
+    async def _among_others(self, body: Body[T], keys: Collection[str], size: int, patience: float) -> T:
+        """Carry it out as soon as there is room, and no other process holds its locks: what waits for these leaves the room to others."""
+        seconds = min(COMMIT_BOUND.total_seconds() + size * SECONDS_OF_A_WRITE, LONGEST)
+        loop, pause, begun = asyncio.get_running_loop(), _PAUSE, False
+        while True:
+            await _until(patience, self._room.acquire())
+            if not begun:
+                patience, begun = loop.time() + PATIENCE, True
+            try:
+                async with self._mongo.client.start_session(causal_consistency=False) as session:
+                    return await self._tried(session, body, keys, loop.time() + seconds)
+            except _Locked as error:
+                if loop.time() >= patience:
+                    raise Unavailable from error
+            finally:
+                self._room.release()
+            pause = await _paused(pause)
+
+    async def _tried(self, session: Session, body: Body[T], keys: Collection[str], deadline: float) -> T:
+        """Try until it is done, or is known to be impossible, or the time is up. Raises _Locked where it is not its turn."""
         aborted, pause = 0, _PAUSE
         while True:
             try:
@@ -225,7 +239,7 @@ class Transactor:
                 raise TooLarge(_TOO_MUCH) from error
             except Aborted as error:
                 aborted += 1
-                if aborted > _ABORTS and not isinstance(error, _Locked):
+                if aborted > _ABORTS:
                     if isinstance(error, Taken):
                         raise Conflict from error
                     raise
@@ -237,8 +251,7 @@ class Transactor:
                 if not is_transient(error) and not await may_come_back(self._mongo, error):
                     with translated():
                         raise
-            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = await _paused(pause)
 
     async def _attempt(
         self, session: Session, body: Body[T], keys: Collection[str], deadline: float, *, check_ids: bool
@@ -270,3 +283,18 @@ class Transactor:
         finally:
             await mongo.end()
             await abort(session)
+
+
+async def _until(time: float, waiting: Awaitable[object]) -> None:
+    """Wait for this. Raises Unavailable at that time of the event loop's clock."""
+    try:
+        async with asyncio.timeout_at(time):
+            await waiting
+    except TimeoutError:
+        raise Unavailable from None
+
+
+async def _paused(pause: float) -> float:
+    """Pause about so long; how long the next time."""
+    await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311  # jitter is no secret
+    return min(pause * 2, _LONGEST_PAUSE)

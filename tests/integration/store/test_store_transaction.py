@@ -231,10 +231,11 @@ async def test_a_mongod_that_has_just_begun_is_unavailable_and_no_fault(
     assert await store.read("Observation", "new", SYSTEM) is None
 
 
+@pytest.mark.parametrize("is_other", [False, True], ids=["this server", "another"])
 async def test_the_time_of_a_transaction_begins_with_its_turn(
-    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., Any], store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch, is_other: bool
 ) -> None:
-    """Who waits for a lock longer than a commit may take is not told to come again."""
+    """Who waits for a lock longer than a commit may take is not told to come again; and others have room meanwhile."""
     monkeypatch.setattr("fhirserver.store.transaction.COMMIT_BOUND", timedelta(seconds=0.5))
     released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     held = asyncio.Event()
@@ -243,10 +244,14 @@ async def test_the_time_of_a_transaction_begins_with_its_turn(
         held.set()
         await released
 
-    first = asyncio.create_task(store.transact(holding, types=TYPES, keys=("lock",)))
+    monkeypatch.setattr(store._transactor, "_room", asyncio.Semaphore(1))
+    holder = await open_store() if is_other else store
+    first = asyncio.create_task(holder.transact(holding, types=TYPES, keys=("lock",)))
     await held.wait()
-    writes = [writing.write("POST", "x-a")]
-    second = asyncio.create_task(store.transact(lambda tx: tx.write(writes), types=TYPES, keys=("lock",)))
+    writes = [[writing.write("POST", id)] for id in ("x-a", "beside")]
+    second = asyncio.create_task(store.transact(lambda tx: tx.write(writes[0]), types=TYPES, keys=("lock",)))
+    if is_other:
+        await store.transact(lambda tx: tx.write(writes[1]), types=TYPES)
     asyncio.get_running_loop().call_later(0.6, released.set_result, None)
     await first
     assert len(await second) == 1
@@ -325,8 +330,9 @@ async def test_of_large_transactions_one_goes_at_a_time_and_small_ones_beside_it
     assert begun == ["large", "small", "large"]
 
 
+@pytest.mark.parametrize("is_other", [False, True], ids=["this server", "another"])
 async def test_who_waits_too_long_for_a_turn_is_told_to_come_again_and_holds_nothing(
-    store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., Any], store: Store, writing: Writing, monkeypatch: pytest.MonkeyPatch, is_other: bool
 ) -> None:
     monkeypatch.setattr("fhirserver.store.transaction.PATIENCE", 0.05)
     released, held = asyncio.Event(), asyncio.Event()
@@ -338,7 +344,8 @@ async def test_who_waits_too_long_for_a_turn_is_told_to_come_again_and_holds_not
     async def write(tx: Tx) -> Any:
         return await tx.write([writing.write("POST", "x-a")])
 
-    first = asyncio.create_task(store.transact(holding, types=TYPES, keys=("lock",)))
+    holder = await open_store() if is_other else store
+    first = asyncio.create_task(holder.transact(holding, types=TYPES, keys=("lock",)))
     await held.wait()
     with pytest.raises(Unavailable):
         await store.transact(write, types=TYPES, keys=("lock",))
