@@ -7,6 +7,7 @@ password and tokens that were not asked for are never printed.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from argparse import ArgumentParser
@@ -30,6 +31,10 @@ COMMANDS = {
     "definitions": "rebuild the compiled definitions from HL7's package",
     "bench": "measure the server beside the ceilings of this machine",
 }
+
+
+# A command says what a person has to know; only `serve` has a log, and sets it up.
+logging.getLogger("fhirserver").addHandler(logging.NullHandler())
 
 
 def main(words: Sequence[str] | None = None) -> int:

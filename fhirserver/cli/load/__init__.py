@@ -26,7 +26,7 @@ from fhirserver.cli.failure import Failure
 from fhirserver.cli.load.bar import Bar
 from fhirserver.cli.load.remote import Remote
 from fhirserver.definitions import load as load_definitions
-from fhirserver.interactions.load import BadSource, Counts, Direct, Means, Processes, Report, files, load
+from fhirserver.interactions.load import BadReport, BadSource, Counts, Direct, Means, Processes, Report, files, load
 from fhirserver.interactions.load.processes import RINGS
 from fhirserver.model.dates import instant
 from fhirserver.settings import is_base, secret
@@ -77,7 +77,7 @@ def run(given: Namespace) -> int:
         paths = files(given.paths)
         with _processes(given, paths) as processes:  # before there is a loop, or a thread
             counts = _run(_remote(given, paths) if given.url else _direct(given, paths, processes))
-    except BadSource as error:
+    except (BadSource, BadReport) as error:
         raise Failure(str(error)) from error
     _say(counts, time.monotonic() - began, given.report)
     return 1 if counts.refused else 0

@@ -6,13 +6,14 @@ the target that is this process's own store. It knows no HTTP; the target that s
 
 from fhirserver.interactions.load.direct import Direct
 from fhirserver.interactions.load.processes import Processes
-from fhirserver.interactions.load.report import Report
+from fhirserver.interactions.load.report import BadReport, Report
 from fhirserver.interactions.load.run import Checkpoint, Job, Means, Progress, Target, load
 from fhirserver.interactions.load.sources import BadSource, Source, files
 from fhirserver.interactions.load.tally import Counts, Outcome
 from fhirserver.interactions.load.units import Candidate, Unit
 
 __all__ = [
+    "BadReport",
     "BadSource",
     "Candidate",
     "Checkpoint",

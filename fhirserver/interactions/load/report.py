@@ -6,6 +6,8 @@ https://hl7.org/fhir/R4/operationoutcome.html
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +19,12 @@ PLACE: Final = "https://fhirserver.example/StructureDefinition/load-place"
 """The extension that says where the refused resource stands."""
 
 
+class BadReport(Exception):
+    """The report cannot be written; the text says why."""
+
+
 class Report:
-    """A file that is there once something was refused."""
+    """A file that is there once something was refused. All of it raises BadReport."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,18 +37,28 @@ class Report:
 
     def resume(self, size: int) -> None:
         """Go on behind these bytes; what follows them was not yet counted, and comes again. With 0 the report begins anew."""
-        self._size = min(size, self.path.stat().st_size) if self.path.exists() else 0
-        if self._size:
-            os.truncate(self.path, self._size)
-        elif self.path.exists():
-            self.path.unlink()
+        with self._writing():
+            self._size = min(size, self.path.stat().st_size) if self.path.exists() else 0
+            if self._size:
+                os.truncate(self.path, self._size)
+            elif self.path.exists():
+                self.path.unlink()
 
     def add(self, source: Path, outcome: Outcome, *, is_lines: bool) -> None:
         """Write down one refusal."""
         line = dump(_outcome(source, outcome, is_lines)) + b"\n"
-        with self.path.open("ab") as opened:
+        with self._writing(), self.path.open("ab") as opened:
             opened.write(line)
         self._size += len(line)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BadReport(
+                f"The report {self.path} cannot be written: {error.strerror}. Load again: it goes on from here."
+            ) from error
 
 
 def _outcome(source: Path, outcome: Outcome, is_lines: bool) -> dict[str, Any]:

@@ -45,9 +45,12 @@ class Source:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Look at a file, and at all of its bytes."""
-        with path.open("rb") as opened:
-            return cls(path, path.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest())
+        """Look at a file, and at all of its bytes. Raises BadSource."""
+        try:
+            with path.open("rb") as opened:
+                return cls(path, path.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest())
+        except OSError as error:
+            raise BadSource(f"{path} cannot be read: {error.strerror}.") from error
 
     @property
     def is_lines(self) -> bool:

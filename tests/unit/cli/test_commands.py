@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -145,3 +147,9 @@ def test_told_to_end_a_load_ends_whatever_runs_just_then(number: int, monkeypatc
         main(["load", "absent"])
     assert (ended.value.code, left) == (128 + number, ["stopped"])
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_what_a_server_would_log_is_not_shown_to_a_person() -> None:
+    program = "import logging, fhirserver.cli; logging.getLogger('fhirserver.jobs').warning('jobs.work')"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stderr == ""

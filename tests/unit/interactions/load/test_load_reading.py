@@ -17,6 +17,7 @@ from fhirserver.bench import data
 from fhirserver.cli.load.bar import line
 from fhirserver.definitions import load as definitions
 from fhirserver.interactions.load import (
+    BadReport,
     BadSource,
     Checkpoint,
     Job,
@@ -289,6 +290,16 @@ async def test_a_load_that_is_told_to_end_ends_where_the_driver_did_not_hear_it(
         await asyncio.wait([loading])
     assert loading.cancelled()
     assert target.written == [1]
+
+
+def test_what_cannot_be_read_or_written_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadSource, match=r"x\.ndjson cannot be read: No such file or directory\.$"):
+        Source.of(tmp_path / "x.ndjson")
+    report = Report(tmp_path / "absent" / "refused.ndjson")
+    report.resume(0)
+    with pytest.raises(BadReport, match=r"refused\.ndjson cannot be written: No such file or directory\. Load again"):
+        report.add(tmp_path, Outcome(1, None, "refused"), is_lines=True)
+    assert report.size == 0
 
 
 def test_the_bar_says_how_much_how_fast_and_how_long_still() -> None:
