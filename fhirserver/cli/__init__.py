@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -39,16 +39,8 @@ logging.getLogger("fhirserver").addHandler(logging.NullHandler())
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    words = sys.argv[1:] if words is None else words
-    parser = ArgumentParser(prog="fhirserver", description="A FHIR R4 server on MongoDB.")
-    parser.add_argument("--version", action="version", version=f"fhirserver {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, says in COMMANDS.items():
-        command = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
-        if name in words:
-            import_module(f"fhirserver.cli.{name}").arguments(command)
-    arguments = parser.parse_args(words)
     try:
+        arguments = _read(sys.argv[1:] if words is None else words)
         with _told_to_end(), explained():
             return int(import_module(f"fhirserver.cli.{arguments.command}").run(arguments) or 0)
     except Failure as failure:
@@ -56,6 +48,17 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _read(words: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(prog="fhirserver", description="A FHIR R4 server on MongoDB.")
+    parser.add_argument("--version", action="version", version=f"fhirserver {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, says in COMMANDS.items():
+        command = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
+        if name in words:
+            import_module(f"fhirserver.cli.{name}").arguments(command)
+    return parser.parse_args(words)
 
 
 @contextmanager

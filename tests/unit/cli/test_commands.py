@@ -153,3 +153,13 @@ def test_what_a_server_would_log_is_not_shown_to_a_person() -> None:
     program = "import logging, fhirserver.cli; logging.getLogger('fhirserver.jobs').warning('jobs.work')"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_told_to_end_while_it_is_being_read_a_command_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command needs takes a second or two to import."""
+
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fhirserver.cli.import_module", interrupted)
+    assert main(["load", "x"]) == 130
