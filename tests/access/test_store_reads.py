@@ -81,10 +81,11 @@ def test_the_system_permits_are_counted() -> None:
 
 def test_a_write_carries_its_permit_without_a_default() -> None:
     """The old version is judged inside the transaction, under the writer's own Permit."""
-    from dataclasses import MISSING, fields
+    from msgspec import NODEFAULT
+    from msgspec.structs import fields
 
     from fhirserver.store import Write
 
     permit = next(each for each in fields(Write) if each.name == "permit")
-    assert permit.default is MISSING
-    assert permit.default_factory is MISSING
+    assert permit.default is NODEFAULT
+    assert permit.default_factory is NODEFAULT
