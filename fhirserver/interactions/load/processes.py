@@ -112,7 +112,13 @@ class _Pool:
         # Only who is forked has the same memory; the others get all through the pipe.
         rooms = [Room() for _ in range(count + SPARE)] if way == "fork" else []
         executor = ProcessPoolExecutor(count, multiprocessing.get_context(way), _begin, (rooms,))
-        executor.submit(_nothing)
+        # Ctrl-C is the business of the process of the load: the others do not hear it, from their first moment on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        try:
+            for _ in range(count):  # one begins with each, unless one has nothing to do
+                executor.submit(_nothing)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return cls(executor, rooms, list(range(len(rooms))))
 
     async def judge(self, portion: Portion, rules: Rules, catalog: Catalog) -> Judged:
@@ -170,8 +176,7 @@ _rooms: list[Room] = []
 
 
 def _begin(rooms: Sequence[Room]) -> None:
-    """Make ready to judge. Ctrl-C is the business of the process of the load, and its end is the end of this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make ready to judge. The end of the process of the load is the end of this one."""
     # Not the handler of the process of the load: what that raises is taken for an answer, and this one would go on.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_follow, daemon=True).start()

@@ -70,6 +70,7 @@ with processes.Processes(2, print) as judges:
     pool = judges._pool
     # What is told to end in the middle of a portion ends: the pool waits for it, and so would the load.
     assert pool.executor.submit(signal.getsignal, signal.SIGTERM).result() == signal.SIG_DFL
+    assert pool.executor.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result() == {signal.SIGINT}
     found = [said(each) for each in asyncio.run(judged(judges))]
     assert len(pool.rooms) > 2 and sorted(pool.free) == list(range(len(pool.rooms)))
     # Where nobody waits any more, the process may still write: nobody else gets that room.
