@@ -15,7 +15,7 @@ from msgspec import structs
 
 from fhirserver.access.gate.request import Request
 from fhirserver.access.principal import OPEN
-from fhirserver.interactions.bundles import Entry
+from fhirserver.interactions.bundles import Done, Entry
 from fhirserver.interactions.bundles.transaction import transaction
 from fhirserver.interactions.context import Context, Services
 from fhirserver.interactions.load.judge import PRINCIPAL, Judge, Judged, Part, Portion, request_id
@@ -212,10 +212,14 @@ class Direct:
         version = await store.read(resource_type, id, self._permit)
         if version is None or version.json is None or not is_equal(parse(version.json), resource):
             return None
+        return await self._earlier(resource_type, id, number, job)
+
+    async def _earlier(self, resource_type: str, id: str, number: int, job: Job) -> Fate:
+        """What is to be said of what is there already: what it was to this load, if it is what this text has written."""
         if job.is_uncertain:
-            [row] = await store.facts(resource_type, (id,), self._permit)
-            if row["by"]["request"] == request_id(job.run, number):
-                return "created" if version.version == 1 else "updated"
+            for row in await self._services.store.facts(resource_type, (id,), self._permit):
+                if row["by"]["request"] == request_id(job.run, number):
+                    return "created" if row["version"] == 1 else "updated"
         return "unchanged"
 
     async def _entries(self, unit: Unit, job: Job) -> list[Outcome]:
@@ -231,19 +235,26 @@ class Direct:
     async def _together(self, unit: Unit, job: Job) -> list[Outcome]:
         entries = [entry for _, entry in unit.entries]
         ids = [job.units.new_id(unit.number, unit.entries[0][0] + place) for place in range(len(entries))]
+        posts = iter(ids)  # each takes one, in their order
+        own = [next(posts) if entry.method == "POST" else None for entry in entries]
         try:
             done = await self._patiently(lambda: transaction(self._context(unit.number, job, ids), entries), job)
         except Conflict as error:
-            if await self._is_there(entries, ids):
-                return [Outcome(unit.number, index, "unchanged") for index, _ in unit.entries]
-            return [self._refused(unit, error)]
+            if not await self._is_there(entries, ids):
+                return [self._refused(unit, error)]
+            done = [Done(written=False)] * len(entries)
+            found = own
         except FhirError as error:
             return [self._refused(unit, error)]
+        else:
+            found = [None if each.version is None else each.version.id for each in done]
         outcomes = []
-        for (index, entry), each in zip(unit.entries, done, strict=True):
+        for (index, entry), each, id, is_at in zip(unit.entries, done, own, found, strict=True):
             fate: Fate = "unchanged"
             if each.written:
                 fate = "deleted" if entry.method == "DELETE" else "created" if each.created else "updated"
+            elif id is not None and id == is_at:
+                fate = await self._earlier(entry.resource_type, id, unit.number, job)
             outcomes.append(Outcome(unit.number, index, fate))
         return outcomes
 

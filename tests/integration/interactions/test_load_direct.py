@@ -334,6 +334,32 @@ class Mortal(Direct):
         return outcomes
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_what_a_dead_load_had_created_counts_as_created(
+    loading: Loading, services: Services, tmp_path: Path, kind: str
+) -> None:
+    """Plain and by criteria, once by each entry; what others had created before does not."""
+
+    def once(key: str) -> dict[str, Any]:
+        named = {
+            "resourceType": "Basic",
+            "code": {"text": key},
+            "identifier": [{"system": "urn:dead", "value": f"{kind}-{key}"}],
+        }
+        return entry(named, request={"ifNoneExist": f"identifier=urn:dead|{kind}-{key}"})
+
+    plain = {"resourceType": "Basic", "code": {"text": "plain"}}
+    path = lines(
+        tmp_path / "x.ndjson", [bundle(kind, once("old"), once("new"), entry(plain)), bundle(kind, once("new"))]
+    )
+    assert await loading(lines(tmp_path / "old.ndjson", [bundle("batch", once("old"))])) == {"created": 1}
+    target = await Mortal.of(services)
+    with pytest.raises(Death):
+        await loading(path, target=target)
+    assert await loading(path) == {"created": 2, "unchanged": 2}
+    assert await loading(path) == {"unchanged": 4}
+
+
 @pytest.mark.parametrize("left", [0, 1, 3, 5])
 async def test_a_load_that_died_goes_on_and_counts_as_one(
     loading: Loading, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
