@@ -219,7 +219,7 @@ class Direct:
         if job.is_uncertain:
             for row in await self._services.store.facts(resource_type, (id,), self._permit):
                 if row["by"]["request"] == request_id(job.run, number):
-                    return "created" if row["version"] == 1 else "updated"
+                    return "deleted" if row["deleted"] else "created" if row["version"] == 1 else "updated"
         return "unchanged"
 
     async def _entries(self, unit: Unit, job: Job) -> list[Outcome]:
@@ -236,34 +236,33 @@ class Direct:
         entries = [entry for _, entry in unit.entries]
         ids = [job.units.new_id(unit.number, unit.entries[0][0] + place) for place in range(len(entries))]
         posts = iter(ids)  # each takes one, in their order
-        own = [next(posts) if entry.method == "POST" else None for entry in entries]
+        own = [next(posts) if entry.method == "POST" else entry.id for entry in entries]
         try:
             done = await self._patiently(lambda: transaction(self._context(unit.number, job, ids), entries), job)
         except Conflict as error:
-            if not await self._is_there(entries, ids):
+            if not await self._is_there(entries, own):
                 return [self._refused(unit, error)]
-            done = [Done(written=False)] * len(entries)
-            found = own
+            done = [Done()] * len(entries)
         except FhirError as error:
             return [self._refused(unit, error)]
-        else:
-            found = [None if each.version is None else each.version.id for each in done]
         outcomes = []
-        for (index, entry), each, id, is_at in zip(unit.entries, done, own, found, strict=True):
+        for (index, entry), each, id in zip(unit.entries, done, own, strict=True):
             fate: Fate = "unchanged"
             if each.written:
                 fate = "deleted" if entry.method == "DELETE" else "created" if each.created else "updated"
-            elif id is not None and id == is_at:
+            elif id is not None and (each.version is None or each.version.id == id):
                 fate = await self._earlier(entry.resource_type, id, unit.number, job)
             outcomes.append(Outcome(unit.number, index, fate))
         return outcomes
 
-    async def _is_there(self, entries: Sequence[Entry], ids: Sequence[str]) -> bool:
+    async def _is_there(self, entries: Sequence[Entry], own: Sequence[str | None]) -> bool:
         """Whether what these entries create without conditions, under ids of our making, is there: then they were done before."""
-        posts = [entry for entry in entries if entry.method == "POST"]
-        ours = [(entry, id) for entry, id in zip(posts, ids, strict=False) if entry.criteria is None]
-        store = self._services.store
-        found = [await store.facts(entry.resource_type, (id,), self._permit) for entry, id in ours]
+        ours = [
+            (entry.resource_type, id)
+            for entry, id in zip(entries, own, strict=True)
+            if entry.method == "POST" and entry.criteria is None and id is not None
+        ]
+        found = [await self._services.store.facts(resource_type, (id,), self._permit) for resource_type, id in ours]
         return bool(ours) and all(found)
 
     def _refused(self, unit: Unit, error: FhirError) -> Outcome:

@@ -335,10 +335,10 @@ class Mortal(Direct):
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
-async def test_what_a_dead_load_had_created_counts_as_created(
+async def test_what_a_dead_load_had_done_counts_as_done(
     loading: Loading, services: Services, tmp_path: Path, kind: str
 ) -> None:
-    """Plain and by criteria, once by each entry; what others had created before does not."""
+    """Plain and by criteria, once by each entry; so with what it had updated and deleted. What others had done before does not."""
 
     def once(key: str) -> dict[str, Any]:
         named = {
@@ -348,16 +348,21 @@ async def test_what_a_dead_load_had_created_counts_as_created(
         }
         return entry(named, request={"ifNoneExist": f"identifier=urn:dead|{kind}-{key}"})
 
+    def gone(id: str) -> dict[str, Any]:
+        return {"request": {"method": "DELETE", "url": f"Basic/{id}"}}
+
     plain = {"resourceType": "Basic", "code": {"text": "plain"}}
-    path = lines(
-        tmp_path / "x.ndjson", [bundle(kind, once("old"), once("new"), entry(plain)), bundle(kind, once("new"))]
-    )
-    assert await loading(lines(tmp_path / "old.ndjson", [bundle("batch", once("old"))])) == {"created": 1}
+    kept, old, new = ({**plain, "id": f"{kind}-{name}"} for name in ("kept", "old", "new"))
+    entries = [once("old"), once("new"), entry(plain), gone(old["id"]), gone("never-there")]
+    entries += [entry(each, "PUT", f"Basic/{each['id']}") for each in (kept, new)]
+    path = lines(tmp_path / "x.ndjson", [bundle(kind, *entries), bundle(kind, once("new"))])
+    before = lines(tmp_path / "old.ndjson", [bundle("batch", once("old")), old, {**kept, "language": "de"}])
+    assert await loading(before) == {"created": 3}
     target = await Mortal.of(services)
     with pytest.raises(Death):
         await loading(path, target=target)
-    assert await loading(path) == {"created": 2, "unchanged": 2}
-    assert await loading(path) == {"unchanged": 4}
+    assert await loading(path) == {"created": 3, "updated": 1, "deleted": 1, "unchanged": 3}
+    assert await loading(path) == {"unchanged": 8}
 
 
 @pytest.mark.parametrize("left", [0, 1, 3, 5])
